@@ -1,0 +1,47 @@
+"""Answers and bodies, within limits."""
+
+from typing import Any
+
+import msgspec
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
+
+from shared.http.errors import Problem
+
+JSON = "application/json"
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """`value` as JSON; bytes are taken as JSON already."""
+    body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    return Response(body, status=status, content_type=JSON)
+
+
+def read_body(request: Request, limit: int) -> tuple[bytes, bool]:
+    """The body, and whether there was more of it than `limit` bytes (the rest is not read).
+
+    `Problem` when the client went away before its end: it will send the whole again.
+    """
+    try:
+        body = request.stream.read(limit + 1)
+        while len(body) <= limit and len(body) != request.content_length:
+            more = request.stream.read(limit + 1 - len(body))
+            if not more:
+                break
+            body += more
+    except HTTPException as error:
+        raise Problem(400, "the request ended before its body did; send it again") from error
+    return body[:limit], len(body) > limit
+
+
+def path_within(request: Request, function: str) -> str:
+    """The path below the function's own name, without a slash at its end.
+
+    The cloud's shared host and a home node strip the name; a request to the function's own host
+    may still carry it.
+    """
+    path = request.path
+    mounted = f"/{function}"
+    if path == mounted or path.startswith(mounted + "/"):
+        path = path[len(mounted) :]
+    return path.rstrip("/") or "/"

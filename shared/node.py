@@ -1,0 +1,90 @@
+"""One deployment, opened from its settings: the only place that knows the adapters."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from shared.http.counts import Counts
+from shared.http.credentials import Keyring
+from shared.http.friends import Friends
+from shared.model.profile import PROFILE, Profile
+from shared.sealing import MasterKey
+from shared.settings import Settings, read_settings
+from shared.store.protocol import PutsSoon, Store
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Node:
+    """What a handler or a command needs: the ports and the time."""
+
+    settings: Settings
+    store: Store
+    clock: Callable[[], datetime] = utc_now
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring(self.store, self.clock, self.settings.credentials_age)
+
+    @cached_property
+    def friends(self) -> Friends:
+        return Friends(self.store, self.clock, self.settings.friends_age)
+
+    @cached_property
+    def puts_soon(self) -> PutsSoon | None:
+        """The store, if it can put without a waiting thread."""
+        return self.store if isinstance(self.store, PutsSoon) else None
+
+    @cached_property
+    def counts(self) -> Counts:
+        return Counts(self.store, self.clock)
+
+    @cached_property
+    def master_key(self) -> MasterKey:
+        if self.settings.master_key is not None:
+            return MasterKey.from_hex(self.settings.master_key)
+        return MasterKey.from_file(self.settings.data / "master.key")
+
+    def profile(self) -> Profile:
+        held = self.store.read(Profile, PROFILE)
+        return held.document if held else Profile()
+
+    def close(self) -> None:
+        self.counts.flush()
+        self.store.close()
+
+
+def open_node(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Node:
+    """Opens the store the settings name. `StoreError` when that cannot be done."""
+    return Node(settings, _open_store(settings), clock)
+
+
+def _open_store(settings: Settings) -> Store:
+    # Imported where they are needed: a home node never loads the cloud's client library.
+    if settings.firestore is not None:
+        from shared.store.firestore import FirestoreStore
+
+        return FirestoreStore(settings.firestore.project, settings.firestore.database)
+    from shared.store.sqlite import SqliteStore
+
+    return SqliteStore(settings.data / "yurt.db")
+
+
+_this: Node | None = None
+_opening = threading.Lock()
+
+
+def this_node() -> Node:
+    """The node of this process, opened from the environment by whoever asks first."""
+    global _this
+    if _this is None:
+        with _opening:
+            if _this is None:
+                _this = open_node(read_settings(os.environ))
+    return _this

@@ -1,0 +1,1 @@
+"""Real processes: the node, the staged functions, the command, as a user runs them."""
