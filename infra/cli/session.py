@@ -1,0 +1,121 @@
+"""What each command gets: which data to act on, the open node, the time, how to print."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from shared.model.profile import Profile
+    from shared.node import Node
+    from shared.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Session:
+    """data: the folder given with --data, which goes before YURT_DATA and ./data."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Callable[[], datetime] = _utc_now
+    data: Path | None = None
+
+    def settings(self) -> "Settings":
+        from shared.settings import read_settings
+
+        environ = dict(self.environ)
+        if self.data is not None:
+            environ["YURT_DATA"] = str(self.data)
+        return read_settings(environ)
+
+    @contextmanager
+    def node(self, *, create: bool = False) -> "Iterator[Node]":
+        """The node whose data is acted on.
+
+        `Failed` when a home node has no data yet, unless `create` makes it: reading commands must
+        not leave an empty node behind in whatever folder they are called.
+        """
+        from shared.commands.errors import Failed
+        from shared.node import open_node
+
+        settings = self.settings()
+        if not create and settings.firestore is None and not (settings.data / "yurt.db").exists():
+            raise Failed(
+                f"there is no data in {settings.data.resolve()} yet; start a node there with "
+                "`yurt up`, or name the right folder with --data"
+            )
+        node = open_node(settings, self.clock)
+        try:
+            yield node
+        finally:
+            node.close()
+
+    def profile(self, node: "Node") -> "Profile":
+        """The owner's, or one with this machine's zone while none is saved."""
+        from shared.commands.profile import owner_profile
+
+        return owner_profile(node, self.machine_zone())
+
+    def machine_zone(self) -> str:
+        """The IANA zone this machine is set to; UTC where it does not say."""
+        asked = self.environ.get("TZ", "").removeprefix(":")
+        link = str(Path("/etc/localtime").resolve())
+        for name in (asked, link.rpartition("/zoneinfo/")[2], _first_line(Path("/etc/timezone"))):
+            if _is_zone(name):
+                return name.removeprefix("Etc/") if name == "Etc/UTC" else name
+        return "UTC"
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def data_option(command: F) -> F:
+    """`--data DIR`, before or after the command's name."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        expose_value=False,
+        callback=_take_data,
+        help="The folder with the node's data (default: $YURT_DATA, else ./data).",
+    )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
+
+
+def print_json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _take_data(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Session).data = value
+
+
+def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return bool(name) and ZoneInfo(name) is not None
+    except (ValueError, OSError, KeyError):
+        return False
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,211 @@
+"""What `yurt doctor` thinks of what it found: facts in, verdicts out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from shared.commands.answers import Check, DeviceState
+from shared.commands.pairing import is_loopback, is_readable_on_the_way
+
+OLDEST_PYTHON = (3, 11)
+LITTLE_ROOM = 1 << 30
+NO_ROOM = 50 << 20
+
+
+class Folder(NamedTuple):
+    """mode: permission bits. free: bytes left on its disk."""
+
+    path: str
+    exists: bool
+    writable: bool = False
+    mode: int = 0
+    free: int = 0
+
+
+class Answer(NamedTuple):
+    """What a request to the node gave: the HTTP status, or why there was none."""
+
+    url: str
+    status: int | None
+    error: str | None = None
+
+
+def python_check(version: tuple[int, int]) -> Check:
+    shown = ".".join(map(str, version))
+    if version < OLDEST_PYTHON:
+        return _fail(
+            "python",
+            f"this is Python {shown}",
+            "install Python 3.11 or newer and run `make clean up`",
+        )
+    return _ok("python", f"this is Python {shown}")
+
+
+def folder_check(folder: Folder) -> Check:
+    if not folder.exists:
+        return _warn(
+            "data folder",
+            f"{folder.path} is not there yet",
+            "start a node with `yurt up`, or name the right folder with --data",
+        )
+    if not folder.writable:
+        return _fail(
+            "data folder",
+            f"{folder.path} cannot be written",
+            f"give it to the user who runs Yurt: sudo chown -R $USER {folder.path}",
+        )
+    if folder.free < LITTLE_ROOM:
+        judge = _fail if folder.free < NO_ROOM else _warn
+        return judge(
+            "data folder",
+            f"{folder.path} has {folder.free >> 20} MB left on its disk",
+            "free some space, or move the folder and name it with --data",
+        )
+    if folder.mode & 0o077:
+        return _warn(
+            "data folder",
+            f"{folder.path} is open to other users of this machine",
+            f"close it: chmod 700 {folder.path}",
+        )
+    return _ok("data folder", f"{folder.path}, {folder.free / (1 << 30):,.0f} GB left on its disk")
+
+
+def database_check(where: str, problem: str | None) -> Check:
+    if problem is not None:
+        return _fail(
+            "database",
+            f"{where}: {problem}",
+            "stop the node, keep a copy of the data folder, and put a backup in its place",
+        )
+    return _ok("database", f"{where} opens and is whole")
+
+
+def master_key_check(where: str, problem: str | None, sealed: int) -> Check:
+    """sealed: how many devices have a key that only this one opens."""
+    if problem is None:
+        return _ok("master key", f"{where} can be used (keys of devices sealed with it: {sealed})")
+    if not sealed:
+        return _ok("master key", "there is none, and nothing needs it yet")
+    return _fail(
+        "master key",
+        f"{where}: {problem}",
+        "restore it from a backup, or pair the devices that encrypt again with --encrypt",
+    )
+
+
+def node_check(answer: Answer | None) -> Check:
+    if answer is None:
+        return _warn("node", "no node runs on this data", "start it: yurt up")
+    if answer.status is None:
+        return _fail(
+            "node",
+            f"{answer.url} does not answer: {answer.error}",
+            "stop the node and start it again: yurt up",
+        )
+    if answer.status >= 500:
+        return _fail(
+            "node",
+            f"{answer.url} answers with error {answer.status}",
+            "read what `yurt up` printed; the other checks here may say why",
+        )
+    return _ok("node", f"{answer.url} answers")
+
+
+def reach_check(base: str, devices: Sequence[DeviceState]) -> Check:
+    """Whether phones can get to the base URL that they are given."""
+    phones = [d.name for d in devices if d.paired and d.app != "other"]
+    if is_loopback(base) and phones:
+        return _warn(
+            "reach",
+            f"{', '.join(phones)} cannot reach {base}, which is this machine only",
+            "start the node with `yurt up --host 0.0.0.0`, or set YURT_PUBLIC_BASE to the URL of "
+            "your tunnel or proxy",
+        )
+    if is_loopback(base):
+        return _ok("reach", f"{base}, from this machine only; no phone is paired")
+    if is_readable_on_the_way(base):
+        return _warn(
+            "reach",
+            f"{base} sends positions readable to anyone on the way",
+            "put it behind https, and set YURT_PUBLIC_BASE to the https:// URL",
+        )
+    return _ok("reach", f"devices are told to deliver to {base}")
+
+
+def zone_check(zone: str, saved: bool) -> Check:
+    if not saved:
+        return _warn(
+            "time zone",
+            f"none is saved; {zone} is what this machine is set to",
+            f"save yours: yurt profile --zone {zone}",
+        )
+    return _ok("time zone", f"{zone}; to change it: yurt profile --zone")
+
+
+def devices_check(devices: Sequence[DeviceState], silent_after: timedelta) -> Check:
+    paired = [device for device in devices if device.paired]
+    if not paired:
+        return _warn("devices", "no device is paired", "connect your phone: yurt pair phone")
+    silent = [device.name for device in paired if device.silent]
+    if silent:
+        hours = silent_after.total_seconds() / 3600
+        return _warn(
+            "devices",
+            f"nothing came for {hours:.0f} hours from: {', '.join(silent)}",
+            "open the app on the phone and let it report; if nothing comes, pair it again; "
+            "if it is gone, `yurt unpair NAME`",
+        )
+    return _ok("devices", f"{len(paired)} paired, none silent")
+
+
+def rejects_check(count: int, at_least: bool) -> Check:
+    if not count:
+        return _ok("rejects", "every report could be read")
+    more = "more than " if at_least else ""
+    return _warn(
+        "rejects",
+        f"{more}{count} reports could not be read; their bytes are kept",
+        "see why: ask the API for /query/reject with a token of yours (yurt token NAME)",
+    )
+
+
+def refused_check(counters: Mapping[str, int]) -> Check:
+    refused = {name: n for name, n in counters.items() if name.endswith(".unauthorized") and n}
+    if not refused:
+        return _ok("refused requests", "none so far")
+    listed = ", ".join(f"{n} at {name.partition('.')[0]}" for name, n in sorted(refused.items()))
+    return _warn(
+        "refused requests",
+        f"without a known credential, since the beginning: {listed}",
+        "if one of your phones is silent, pair it again; otherwise strangers knocked in vain",
+    )
+
+
+def cloud_check(project: str, database: str, emulator: str | None) -> Check:
+    where = f"Firestore of project {project}, database {database}"
+    if emulator:
+        return _ok("cloud", f"{where}, on the emulator at {emulator}")
+    return _ok("cloud", where)
+
+
+def store_check(where: str, problem: str | None) -> Check:
+    if problem is not None:
+        return _fail(
+            "store",
+            f"{where}: {problem}",
+            "check the network, YURT_PROJECT and who you are signed in as; for the emulator, "
+            "FIRESTORE_EMULATOR_HOST",
+        )
+    return _ok("store", f"{where} answers")
+
+
+def _ok(check: str, detail: str) -> Check:
+    return Check(check=check, status="ok", detail=detail)
+
+
+def _warn(check: str, detail: str, fix: str) -> Check:
+    return Check(check=check, status="warn", detail=detail, fix=fix)
+
+
+def _fail(check: str, detail: str, fix: str) -> Check:
+    return Check(check=check, status="fail", detail=detail, fix=fix)

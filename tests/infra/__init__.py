@@ -1,0 +1,1 @@
+"""The command, the home node, the stager and the generators."""
