@@ -1,0 +1,235 @@
+"""Every function as it will run: staged, in an environment of exactly its packages, started by the
+bare script from another folder, with nothing of our environment."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from infra.runtime import command, environment, variables
+from infra.staging import Staged, functions, stage
+from shared.model.access import Device, OwnerToken, token_hash
+from shared.node import Node, open_node
+from shared.settings import read_settings
+from tests.emulators import Emulator, Server, new_project
+
+DEVICE, OWNER = "a-device-token-of-a-test", "an-owner-token-of-a-test"
+NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
+ANSWER_WITHIN = 8.0  # seconds, before the apps give up
+
+
+def ask(url: str, token: str, body: bytes | None = None) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    try:
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        headers = {"Authorization": f"Bearer {token}"}
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def report(at: int) -> bytes:
+    """What OwnTracks sends; `at` in seconds since 1970."""
+    return json.dumps(
+        {"_type": "location", "tid": "me", "lat": 51.5007, "lon": -0.1246, "tst": at}
+    ).encode()
+
+
+def let_in(node: Node) -> None:
+    device = Device(
+        id="phone",
+        name="phone",
+        app="owntracks",
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        current=token_hash(DEVICE),
+    )
+    owner = OwnerToken(
+        name="laptop", hash=token_hash(OWNER), created=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    node.keyring.change(lambda access: access.with_device(device).with_token(owner))
+
+
+def has(node: Node, at: int) -> bool:
+    """Whether the store has it."""
+    start = datetime.fromtimestamp(at, UTC)
+    end = datetime.fromtimestamp(at + 1, UTC)
+    return [fix.time for fix in node.store.track("phone", start, end)] == [start]
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Staged]:
+    out = tmp_path_factory.mktemp("build")
+    return {function: stage(function, out) for function in functions()}
+
+
+def server(staged: Staged, settings: dict[str, str], folder: Path) -> Server:
+    return Server(
+        lambda port: command(staged, environment(staged.function), port),
+        log=folder / f"{staged.function}.log",
+        env=variables(staged.function, settings),
+        cwd=folder,
+    )
+
+
+@dataclass
+class Cloud:
+    """All functions on one store, which the test sees through `node`."""
+
+    node: Node
+    servers: dict[str, Server]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "firestore"])
+def cloud(
+    request: pytest.FixtureRequest,
+    staged: dict[str, Staged],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = {"YURT_STORE": request.param, "YURT_DATA": str(folder / "data")}
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        if request.param == "firestore":
+            emulator: Emulator = request.getfixturevalue("firestore_emulator")
+            settings |= {"YURT_PROJECT": new_project(), **emulator.env}
+            patch.setenv(emulator.kind.variable, emulator.address)  # for our own client
+        node = open_node(read_settings(settings))
+        stack.callback(node.close)
+        let_in(node)
+        servers = {name: server(staged[name], settings, folder) for name in staged}
+        for running in servers.values():
+            stack.enter_context(running)
+        yield Cloud(node, servers)
+
+
+def ingest_keeps_a_report(cloud: Cloud, url: str, at: int) -> None:
+    assert ask(f"{url}/pub", DEVICE, report(at)) == (200, b"[]")
+    assert has(cloud.node, at)
+    assert ask(f"{url}/pub", "wrong", report(at))[0] == 401
+
+
+def query_gives_a_report_back(cloud: Cloud, url: str, at: int) -> None:
+    assert ask(f"{cloud.servers['ingest'].url}/pub", DEVICE, report(at)) == (200, b"[]")
+    status, body = ask(f"{url}/loc?from={at}&to={at + 1}&format=csv", OWNER)
+    assert status == 200
+    assert len(body.splitlines()) == 2
+    assert b"51.5007" in body
+    assert ask(f"{url}/loc", DEVICE)[0] == 403
+
+
+TALKS: dict[str, Callable[[Cloud, str, int], None]] = {
+    "ingest": ingest_keeps_a_report,
+    "query": query_gives_a_report_back,
+}
+"""What is said to each function; a new one is talked to as well, or the test fails."""
+
+
+@pytest.mark.parametrize(("mount", "seconds"), [("", 0), ("/{}", 1)], ids=["stripped", "mounted"])
+@pytest.mark.parametrize(("function", "hours"), [(name, at) for at, name in enumerate(functions())])
+def test_a_staged_function_does_its_work(
+    function: str, hours: int, mount: str, seconds: int, cloud: Cloud
+) -> None:
+    url = cloud.servers[function].url + mount.format(function)
+    TALKS[function](cloud, url, NOON + hours * 3600 + seconds)
+
+
+@pytest.mark.parametrize("function", functions())
+def test_sigterm_ends_a_function_cleanly(function: str, cloud: Cloud) -> None:
+    running = cloud.servers[function]
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while running.status is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running.status == 0
+    log = running.log.read_text()
+    assert "Traceback" not in log
+    assert DEVICE not in log
+    assert OWNER not in log
+
+
+# The store is down
+
+
+def test_a_phone_keeps_its_report_while_the_store_is_away(
+    staged: dict[str, Staged], disposable_firestore_emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator = disposable_firestore_emulator
+    assert emulator.process
+    settings = {"YURT_STORE": "firestore", "YURT_PROJECT": new_project(), **emulator.env}
+    with contextlib.closing(open_node(read_settings(settings))) as node:
+        let_in(node)
+        with server(staged["ingest"], settings, tmp_path) as ingest:
+            phone = Phone(f"{ingest.url}/pub")
+            phone.delivers()
+
+            emulator.process.pause()  # silence: connections are taken, nothing is answered
+            phone.keeps()
+            emulator.process.resume()
+            phone.delivers()
+            assert has(node, phone.time)
+
+            with phone.delivering():
+                emulator.stop()
+            emulator.start()  # empty, but for who may come in
+            let_in(node)
+            phone.delivers()
+            assert has(node, phone.time)
+            assert "Traceback" not in ingest.tail(1000)
+
+
+class Phone:
+    """Delivers one report after the other; one that was not taken is sent again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.time = NOON
+
+    def delivers(self, within: float = 30) -> None:
+        """The report is taken, if not at once then soon."""
+        deadline = time.monotonic() + within
+        while (status := self._send()) != 200 and time.monotonic() < deadline:
+            assert status == 503
+        assert status == 200
+
+    def keeps(self) -> None:
+        """The next report is not taken."""
+        self.time += 1
+        assert self._send() == 503
+
+    @contextlib.contextmanager
+    def delivering(self) -> Iterator[None]:
+        """Goes on without a pause, meanwhile, until a report is not taken."""
+        statuses: list[int] = []
+
+        def deliver() -> None:
+            while not statuses or statuses[-1] == 200:
+                self.time += 1
+                statuses.append(self._send())
+
+        thread = threading.Thread(target=deliver)
+        thread.start()
+        yield
+        thread.join(30)
+        assert set(statuses[:-1]) <= {200}
+        assert statuses[-1] == 503
+
+    def _send(self) -> int:
+        began = time.monotonic()
+        status, body = ask(self._url, DEVICE, report(self.time))
+        assert time.monotonic() - began < ANSWER_WITHIN
+        assert status != 200 or body == b"[]"
+        return status
