@@ -1,0 +1,151 @@
+"""The API in OpenAPI 3.1, made from the tables that requests are answered from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
+
+from shared.http.errors import PROBLEM_JSON
+from shared.http.parameters import description, is_instant
+from shared.http.responses import JSON
+from shared.http.routes import Route
+
+_SCHEMA = "#/components/schemas/{name}"
+_SECONDS_SINCE_1970 = {
+    "type": "number",
+    "minimum": -62_135_596_800,
+    "exclusiveMaximum": 253_402_300_800,
+}
+_ABOUT = (
+    "A node of Yurt, as its functions are reached below its base URL: `query` answers the owner, "
+    "`ingest` takes the reports of phones. Times are UTC, lengths metres, speeds metres per "
+    "second, angles degrees, levels 0 to 1, ages seconds. An answer that does not hold everything "
+    'names the next page in a `Link` header with `rel="next"`.'
+)
+_ERRORS = {
+    400: "A parameter is unknown, missing or cannot be meant.",
+    401: "No known credential was sent.",
+    403: "The credential is a device's, which can only add reports.",
+    404: "There is no such thing.",
+    405: "The path is right, the method is not; `Allow` lists those that are.",
+    500: "A stored record is damaged.",
+    503: "The store is unavailable; ask again after `Retry-After` seconds.",
+}
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457). detail: what was wrong, and what to do next."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def document(routes: Sequence[Route[Any]], deliveries: Iterable[str]) -> dict[str, Any]:
+    """The description of `query` by its routes and of `ingest` by the paths apps deliver to."""
+    sent = [kind for route in routes for kind in route.answers.values()]
+    schemas, components = msgspec.json.schema_components(
+        [*sent, ProblemDetails], ref_template=_SCHEMA
+    )
+    described = iter(schemas)
+    paths: dict[str, Any] = {}
+    for route in routes:
+        contents = {media_type: {"schema": next(described)} for media_type in route.answers}
+        paths[f"/query{route.path}"] = {
+            "get": _operation(route, contents),
+            "head": _operation(route, None),
+        }
+    paths |= {f"/ingest{path}": _delivery(path) for path in deliveries}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Yurt", "version": "1", "description": _ABOUT},
+        # Beside the document as it is served: the base of all functions.
+        "servers": [{"url": "..", "description": "the node that this document came from"}],
+        "security": [{"bearer": []}, {"basic": []}, {"parameter": []}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": _SECURITY},
+    }
+
+
+def _operation(route: Route[Any], contents: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What can be asked with GET, or with HEAD, whose answers have no contents."""
+    good: dict[str, Any] = {"description": route.summary}
+    if contents is not None:
+        good["content"] = {kind: _bare(content) for kind, content in contents.items()}
+    if route.paged:
+        good["headers"] = {"Link": {"description": "the next page", "schema": {"type": "string"}}}
+    return {
+        "operationId": route.name if contents is not None else f"{route.name}_head",
+        "summary": route.summary,
+        "tags": ["query"],
+        "parameters": [_parameter(route, field) for field in fields(route.parameters)],
+        "responses": {"200": good, **_errors(route.errors, contents is not None)},
+    }
+
+
+def _bare(content: dict[str, Any]) -> dict[str, Any]:
+    # Bytes as such have no schema in OpenAPI 3.1.
+    return {} if content["schema"].get("contentEncoding") == "base64" else content
+
+
+def _parameter(route: Route[Any], field: FieldInfo) -> dict[str, Any]:
+    name = field.encode_name
+    place = "path" if f"{{{name}}}" in route.path else "query"
+    (schema,), _ = msgspec.json.schema_components([field.type])
+    schema = {key: value for key, value in schema.items() if key != "description"}
+    if is_instant(field):
+        schema = {"anyOf": [schema, _SECONDS_SINCE_1970]}
+    if isinstance(field.default, int | str):
+        schema["default"] = field.default
+    return {
+        "name": name,
+        "in": place,
+        "required": field.required,
+        "description": description(field),
+        "schema": schema,
+    }
+
+
+def _delivery(path: str) -> dict[str, Any]:
+    return {
+        "post": {
+            "operationId": f"deliver{path.replace('/', '_')}",
+            "summary": "Reports of a phone, with its device's credential",
+            "description": "Anything is taken, and 200 says that it is durable. What cannot be "
+            "read is kept as a reject. What the body of the answer says is up to the app's format.",
+            "tags": ["ingest"],
+            "requestBody": {"content": {"*/*": {}}},
+            "responses": {
+                "200": {"description": "Everything is durable.", "content": {JSON: {"schema": {}}}},
+                **_errors((400, 401, 503), True),
+            },
+        }
+    }
+
+
+def _errors(statuses: Iterable[int], told: bool) -> dict[str, Any]:
+    content = {
+        "content": {PROBLEM_JSON: {"schema": {"$ref": _SCHEMA.format(name="ProblemDetails")}}}
+    }
+    return {
+        str(status): {"description": _ERRORS[status], **(content if told else {})}
+        for status in sorted(statuses)
+    }
+
+
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The token as password, with any user name.",
+    },
+    "parameter": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "The token in the URL, for programs that can send it nowhere else.",
+    },
+}

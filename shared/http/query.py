@@ -1,0 +1,159 @@
+"""The owner's questions: where the devices were and are, what was recorded, what was rejected.
+
+Every question needs the owner's credential. `ROUTES` is the table of them, from which requests are
+answered and `schemas/openapi.json` is made.
+"""
+
+import logging
+from typing import Any
+
+from msgspec import Struct
+from werkzeug.wrappers import Request, Response
+
+from shared.commands.answers import DeviceState
+from shared.commands.devices import device_states
+from shared.formats import csv, geojson, gpx, json, owntracks
+from shared.http import locations, openapi, records
+from shared.http.credentials import tokens_in
+from shared.http.errors import Problem, unauthorized, unavailable
+from shared.http.parameters import parameters
+from shared.http.responses import JSON, json_response, path_within
+from shared.http.routes import ERRORS, Route
+from shared.model.access import Access, token_hash
+from shared.model.packing import UnreadablePacking
+from shared.node import Node
+from shared.store.protocol import NewerData, StoreError
+
+_READING = ("GET", "HEAD")
+_log = logging.getLogger(__name__)
+
+
+def query(node: Node, request: Request) -> Response:
+    """Answers one question of the owner."""
+    try:
+        response = _answer(node, request)
+    except Problem as problem:
+        response = problem.response()
+    except NewerData as error:
+        _log.error("the store cannot be read: %s", error)
+        response = unavailable(f"the store cannot be read: {error}").response()
+    except StoreError as error:
+        _log.error("the store cannot be read: %s", error)
+        response = unavailable("the store is unavailable; ask again later").response()
+    except UnreadablePacking as error:
+        _log.error("a report cannot be read: %s", error)
+        response = Problem(500, f"a report cannot be read: {error}").response()
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _answer(node: Node, request: Request) -> Response:
+    _check_owner(node, request)
+    path = path_within(request, "query")
+    for route in ROUTES:
+        parts = route.match(path)
+        if parts is not None:
+            if request.method not in _READING:
+                allow = {"Allow": ", ".join(_READING)}
+                raise Problem(405, "this can only be read; ask with GET", headers=allow)
+            return route.answer(node, request, parameters(route.parameters, request, parts))
+    there = ", ".join(route.path for route in ROUTES)
+    raise Problem(404, f"there is nothing at {path}; ask at {there}")
+
+
+def _check_owner(node: Node, request: Request) -> None:
+    offered = list(tokens_in(request))
+    if any(node.keyring.owner(token) is not None for token in offered):
+        return
+    if any(_is_of_a_device(node.keyring.access, token) for token in offered):
+        raise Problem(
+            403, "a device's credential can only add reports; `yurt token NAME` makes one to ask"
+        )
+    node.counts.add("query.unauthorized")
+    if offered:
+        raise unauthorized("this credential is not known; `yurt token NAME` makes one")
+    raise unauthorized("no credential was sent; `yurt token NAME` makes one")
+
+
+def _is_of_a_device(access: Access, token: str) -> bool:
+    # Not asked of the keyring: a renewed credential counts as used only when its phone uses it.
+    hashed = token_hash(token)
+    return any(hashed in (d.current, d.pending) for d in access.devices.values())
+
+
+class NoParameters(Struct, frozen=True, kw_only=True):
+    pass
+
+
+def _device(node: Node, _request: Request, _asked: NoParameters) -> Response:
+    return json_response(device_states(node))
+
+
+def _openapi(_node: Node, _request: Request, _asked: NoParameters) -> Response:
+    from shared.http.ingest import SOURCES  # the readers of all apps, for their paths alone
+
+    return json_response(openapi.document(ROUTES, SOURCES))
+
+
+ROUTES: tuple[Route[Any], ...] = (
+    Route(
+        name="locations",
+        path="/loc",
+        summary="The last known position of each device; with `from` or `to`, its track",
+        parameters=locations.Parameters,
+        answers={
+            JSON: list[locations.LastKnown] | json.FixPage,
+            geojson.MEDIA_TYPE: geojson.FeatureCollection,
+            gpx.MEDIA_TYPE: str,
+            csv.MEDIA_TYPE: str,
+            owntracks.MEDIA_TYPE: str,
+        },
+        answer=locations.locations,
+        errors=(*ERRORS, 404),
+        paged=True,
+    ),
+    Route(
+        name="devices",
+        path="/device",
+        summary="The devices, and what was last heard of each",
+        parameters=NoParameters,
+        answers={JSON: list[DeviceState]},
+        answer=_device,
+    ),
+    Route(
+        name="records",
+        path="/record",
+        summary="Records of one kind that have a time, oldest first",
+        parameters=records.RecordParameters,
+        answers={JSON: records.RecordPage},
+        answer=records.records,
+        paged=True,
+    ),
+    Route(
+        name="rejects",
+        path="/reject",
+        summary="What could not be read, newest first",
+        parameters=records.RejectParameters,
+        answers={JSON: records.RejectPage},
+        answer=records.rejects,
+        paged=True,
+    ),
+    Route(
+        name="reject_raw",
+        path="/reject/{id}/raw",
+        summary="The bytes that could not be read",
+        parameters=records.RawParameters,
+        answers={"application/octet-stream": bytes},
+        answer=records.raw,
+        errors=(*ERRORS, 404),
+    ),
+    Route(
+        name="openapi",
+        path="/openapi.json",
+        summary="This description",
+        parameters=NoParameters,
+        answers={JSON: dict[str, Any]},
+        answer=_openapi,
+    ),
+)
+"""What can be asked."""
