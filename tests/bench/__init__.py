@@ -1,0 +1,1 @@
+"""Benchmarks: tables of figures, run by hand with `make bench`."""

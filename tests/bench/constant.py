@@ -1,0 +1,19 @@
+"""The home node's server answering a constant: the bound for anything that is served with it.
+
+Run as `python -m tests.bench.constant PORT`.
+"""
+
+import sys
+
+from werkzeug.wrappers import Request, Response
+
+from infra.server import serve
+
+
+def constant(request: Request) -> Response:
+    request.stream.read()
+    return Response(b"[]", content_type="application/json")
+
+
+if __name__ == "__main__":
+    serve(constant, "127.0.0.1", int(sys.argv[1]), lambda: None)
