@@ -140,7 +140,10 @@ def _send_later(later: Later, connection: _Connection, environ: dict[str, Any]) 
     def settle(error: Exception | None) -> None:
         (done if error is None else _wire(failed(error), environ)).send(connection)
 
-    later.begin(settle)
+    try:
+        later.begin(settle)
+    except Exception as error:  # noqa: BLE001 - it did not start, so nothing else will answer
+        settle(error)
 
 
 def _wire(response: Response, environ: dict[str, Any]) -> _Wire:

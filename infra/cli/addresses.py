@@ -5,7 +5,7 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infra.home import Running
+    from infra.running import Running
     from shared.settings import Settings
 
 DEFAULT_HOST = "127.0.0.1"
@@ -16,9 +16,9 @@ def running_node(settings: "Settings") -> "Running | None":
     """The home node that serves this data now."""
     if settings.firestore is not None:
         return None
-    from infra import home
+    from infra import running
 
-    return home.running_node(settings.data)
+    return running.running_node(settings.data)
 
 
 def node_base(settings: "Settings", running: "Running | None") -> str:

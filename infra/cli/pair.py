@@ -11,7 +11,7 @@ from infra.cli.session import Session, data_option, json_option, pass_session, p
 from infra.cli.words import in_shell
 
 if TYPE_CHECKING:
-    from infra.home import Running
+    from infra.running import Running
     from shared.commands.answers import Paired
     from shared.model.access import App
 

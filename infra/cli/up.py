@@ -8,7 +8,7 @@ from infra.cli.addresses import DEFAULT_HOST, DEFAULT_PORT, local_base, node_bas
 from infra.cli.session import Session, data_option, pass_session
 
 if TYPE_CHECKING:
-    from infra.home import Running
+    from infra.running import Running
     from shared.settings import Settings
 
 
@@ -54,12 +54,13 @@ def up(session: Session, host: str, port: int, emulated: bool) -> None:
         emulation.run(host, port)
         return
     from infra import home
+    from infra.running import CannotStart
     from shared.commands.errors import Failed
 
     settings = session.settings()
     try:
         home.run(settings, host, port, lambda running: _welcome(session, settings, running))
-    except home.CannotStart as error:
+    except CannotStart as error:
         raise Failed(str(error)) from error
     click.echo("Stopped; everything that was received is in the data folder.")
 

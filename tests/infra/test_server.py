@@ -1,0 +1,135 @@
+"""The home node's server, on a real port: answers now, answers later, and what goes wrong."""
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulators import Serve, Server
+
+APP = """
+import sys, threading, time
+from werkzeug.wrappers import Response
+from infra.server import serve
+from shared.http.errors import unavailable
+from shared.http.later import Later
+
+def later(begin):
+    failed = lambda error: unavailable(f"sorry: {error}").response()
+    return Later(begin, Response("stored", content_type="text/plain"), failed)
+
+def refuse(settle):
+    raise OSError("closed")
+
+def app(request):
+    if request.path == "/stream":
+        return Response((b"%d\\n" % n for n in range(3)), content_type="text/plain")
+    if request.path == "/fault":
+        raise ValueError("a secret from the body")
+    if request.path == "/later":
+        return later(lambda settle: threading.Timer(0.05, settle, [None]).start())
+    if request.path == "/failed":
+        return later(lambda settle: threading.Thread(target=settle, args=[OSError("full")]).start())
+    if request.path == "/refused":
+        return later(refuse)
+    if request.path == "/slow":
+        time.sleep(1)
+    return Response(request.get_data() or b"hello", content_type="text/plain")
+
+serve(app, "127.0.0.1", int(sys.argv[1]), lambda: None)
+"""
+
+
+@pytest.fixture
+def server(serve: Serve, tmp_path: Path) -> Server:
+    script = tmp_path / "app.py"
+    script.write_text(APP)
+    root = str(Path(__file__).parents[2])
+    return serve(lambda port: [sys.executable, str(script), str(port)], env={"PYTHONPATH": root})
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/", 200, b"hello"),
+        ("HEAD", "/", 200, b""),
+        ("POST", "/", 200, b"sent"),
+        ("GET", "/stream", 200, b"0\n1\n2\n"),
+        ("POST", "/later", 200, b"stored"),
+        ("HEAD", "/later", 200, b""),
+    ],
+)
+def test_answers(
+    client: http.client.HTTPConnection, method: str, path: str, status: int, body: bytes
+) -> None:
+    for _ in range(2):  # the connection is kept
+        client.request(method, path, b"sent" if method == "POST" else None)
+        answer = client.getresponse()
+        assert (answer.status, answer.read()) == (status, body)
+
+
+@pytest.mark.parametrize(("path", "reason"), [("/failed", b"sorry: full"), ("/refused", b"closed")])
+def test_what_could_not_be_stored_is_a_503(
+    client: http.client.HTTPConnection, path: str, reason: bytes
+) -> None:
+    client.request("POST", path, b"{}")
+    answer = client.getresponse()
+    assert answer.status == 503
+    assert reason in answer.read()
+
+
+def test_a_fault_is_a_500_that_says_nothing_of_the_request(
+    client: http.client.HTTPConnection, server: Server
+) -> None:
+    client.request("POST", "/fault", b"{}")
+    answer = client.getresponse()
+    assert answer.status == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert b"secret" not in answer.read()
+    assert "ValueError" in server.tail()
+    assert "secret" not in server.tail()
+
+
+def test_a_client_that_goes_away_harms_nobody_else(
+    client: http.client.HTTPConnection, server: Server
+) -> None:
+    for request in (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+        b"POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+    ):
+        with socket.create_connection(("127.0.0.1", server.port)) as gone:
+            gone.sendall(request)
+    client.request("POST", "/later", b"{}")
+    assert client.getresponse().read() == b"stored"
+
+
+def test_a_request_that_was_begun_is_answered_after_a_signal_to_stop(
+    client: http.client.HTTPConnection, server: Server
+) -> None:
+    heard: list[bytes] = []
+
+    def ask() -> None:
+        client.request("GET", "/slow")
+        heard.append(client.getresponse().read())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(0.3)
+    os.kill(server.pid, signal.SIGTERM)
+    asking.join()
+    server.end()
+    assert heard == [b"hello"]
+    assert server.status == 0
