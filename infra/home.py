@@ -4,17 +4,14 @@ It is a single process, so however it ends it leaves neither a port nor a lock n
 """
 
 import os
-import socket
-import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 from werkzeug.wrappers import Request, Response
 
 from infra.running import CannotStart, Running, data_of_our_own
 from infra.server import serve
+from shared.http.credentials import tokens_in
 from shared.http.errors import Problem
 from shared.http.ingest import SOURCES, ingest_soon
 from shared.http.later import Later
@@ -27,26 +24,23 @@ Handler = Callable[[Node, Request], Response | Later]
 
 PUBLIC: dict[str, Handler] = {"ingest": ingest_soon, "query": query}
 
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it means, no binding
-
 
 def run(settings: Settings, host: str, port: int, ready: Callable[[Running], None]) -> None:
     """Serves until SIGTERM or SIGINT, finishing what was begun.
 
-    ready: called, from another thread, once the node answers. `CannotStart` when the data or the
-    port are not to be had. port 0: any free one.
+    ready: called once the node answers. `CannotStart` when the data or the port are not to be had.
+    port 0: any free one.
     """
     with data_of_our_own(settings.data):
-        port = _free_port(host, port)
         node = _opened(settings)
-        running = Running(os.getpid(), host, port)
         try:
-            serve(
-                Home(node),
-                host,
-                port,
-                lambda: _announce_when_listening(settings.data, running, ready),
-            )
+            serve(Home(node), host, port, lambda found: _announce(settings, host, found, ready))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise CannotStart(
+                f"cannot listen on {host} port {port}: {reason}; choose another with --port or "
+                "--host"
+            ) from error
         finally:
             node.close()
 
@@ -57,17 +51,33 @@ class Home:
     def __init__(self, node: Node) -> None:
         self._node = node
 
+    def at_once(self, request: Request) -> Response | Later | None:
+        if not _is_delivery(request):
+            return None
+        token = next(tokens_in(request), None)
+        device = self._node.keyring.device_at_hand(token) if token is not None else None
+        if device is None or device.sees or device.commands:
+            return None
+        return ingest_soon(self._node, request)
+
     def __call__(self, request: Request) -> Response | Later:
+        if _is_delivery(request):
+            return ingest_soon(self._node, request)
         environ = request.environ
         path = environ["PATH_INFO"]
-        if path in SOURCES or path.rstrip("/") in SOURCES:
-            return ingest_soon(self._node, request)
         name, _, rest = path.removeprefix("/").partition("/")
         handler = PUBLIC.get(name)
         if handler is None:
             return _outside(path)
         mounted = {**environ, "SCRIPT_NAME": f"/{name}", "PATH_INFO": f"/{rest}"}
         return handler(self._node, Request(mounted))
+
+
+def _is_delivery(request: Request) -> bool:
+    """Whether an app delivers: at the root too, and whatever it sends to the bare address."""
+    path = "/" + "/".join(filter(None, request.environ["PATH_INFO"].split("/")))
+    reading = request.method in ("GET", "HEAD")
+    return path.startswith("/ingest/") or path in SOURCES or (path == "/" and not reading)
 
 
 def _outside(path: str) -> Response:
@@ -83,22 +93,6 @@ def _outside(path: str) -> Response:
     return Problem(404, f"there is nothing at {path}; see / for what there is").response()
 
 
-def _free_port(host: str, port: int) -> int:
-    # granian binds with SO_REUSEPORT, which would share a taken port silently: look first.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise CannotStart(
-                f"cannot listen on {host} port {port}: {reason}; choose another with --port or "
-                "--host"
-            ) from error
-        return int(probe.getsockname()[1])
-
-
 def _opened(settings: Settings) -> Node:
     try:
         return open_node(settings)
@@ -106,24 +100,15 @@ def _opened(settings: Settings) -> Node:
         raise CannotStart(str(error)) from error
 
 
-def _announce_when_listening(
-    data: Path, running: Running, ready: Callable[[Running], None]
-) -> None:
-    def announce() -> None:
-        reachable = _ANY_ADDRESS.get(running.host, running.host)
-        while not _accepts(reachable, running.port):
-            time.sleep(0.01)
-        draft = data / "node.json.new"
-        draft.write_bytes(msgspec.json.encode(running))
-        draft.replace(data / "node.json")
-        ready(running)
-
-    threading.Thread(target=announce, name="announce", daemon=True).start()
-
-
-def _accepts(host: str, port: int) -> bool:
+def _announce(settings: Settings, host: str, port: int, ready: Callable[[Running], None]) -> None:
+    running = Running(os.getpid(), host, port)
+    draft = settings.data / "node.json.new"
     try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+        draft.write_bytes(msgspec.json.encode(running))
+        draft.replace(settings.data / "node.json")
+    except OSError as error:
+        raise CannotStart(
+            f"{settings.data} cannot be written: {error.strerror}; make room or choose other data "
+            "with --data"
+        ) from error
+    ready(running)

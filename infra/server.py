@@ -1,159 +1,265 @@
-"""The home node's HTTP server: granian, in this one process, with answers that may come later.
+"""The home node's HTTP server: uvicorn, in this one process, serving synchronous handlers.
 
-A report is answered after it is on the disk. A handler that waited for the disk would hold a thread
-for it; here it returns a `Later`, its thread is free, and whoever syncs the disk sends the answer.
-With 64 phones at once that is more than twice as fast (see `tests/bench/README.md`).
-
-granian offers neither one process nor late answers for WSGI. This module uses three of its
-internals for them, so its version is pinned exactly and `tests/system/test_home.py` runs it.
+Bodies are read and answers are sent by the event loop, so a phone that sends slowly, or stops in
+the middle, holds no thread. A handler is a plain function of a Werkzeug request, as in the cloud.
+It runs in a thread; but what a phone delivers is small and waits for nothing except the disk, so
+`App.at_once` may answer it in the loop with a `Later`, which is sent when the disk is synced.
 """
 
+import asyncio
+import io
 import logging
+import signal
+import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
-from granian.constants import HTTPModes, Interfaces
-from granian.server import mt
+import uvicorn
 from werkzeug.wrappers import Request, Response
 
-from shared.http.errors import Problem
+from shared.http.errors import Problem, places, unavailable
 from shared.http.later import Later
 
-App = Callable[[Request], Response | Later]
-
 THREADS = 16
-"""Handlers that run at the same time. A phone that sends its body slowly holds one."""
+"""Handlers that run at the same time: those that look something up or wait for the disk."""
+
+SMALL = 16 * 1024
+"""Bytes of a body that is quick to read, so that a large one never keeps the loop from others."""
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a body that are read, though not kept, if its credential is good: a client that is still
+sending does not hear its answer, and would send the same again for ever."""
+
+KEPT = 4 * 1024 * 1024 + 1
+"""Bytes of a body that handlers are given: one more than they take, so that they know."""
+
+BODY_WITHIN = 60.0
+"""Seconds in which a body must have come."""
+
+ANSWER_WITHIN = 7.0
+"""Seconds after which a phone is told to come again, though the disk may still answer: apps give
+up after eight, and the same report twice changes nothing."""
 
 _CONNECTIONS = 1024
 _GRACE = 20  # seconds that requests already begun may take after a signal to stop
-_WSGI: dict[str, Any] = {
-    "SCRIPT_NAME": "",
-    "wsgi.errors": sys.stderr,
-    "wsgi.input_terminated": True,
-    "wsgi.multiprocess": False,
-    "wsgi.multithread": True,
-    "wsgi.run_once": False,
-    "wsgi.version": (1, 0),
-}
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
 _log = logging.getLogger(__name__)
 
 
-def serve(app: App, host: str, port: int, started: Callable[[], None]) -> None:
+class App(Protocol):
+    def at_once(self, request: Request) -> Response | Later | None:
+        """The answer, if finding it cannot keep the caller waiting. Called in the event loop."""
+        ...
+
+    def __call__(self, request: Request) -> Response | Later:
+        """The answer. Called in a thread, where it may wait."""
+        ...
+
+
+def serve(app: App, host: str, port: int, started: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what was begun.
 
-    started: called just before the port opens. The port must be free: granian would share a taken
-    one silently.
+    host: a name or an address. port 0: any free one. started: called with the port once requests
+    are answered, in the event loop's thread. `OSError` when it cannot listen there. Further such
+    signals are ignored from then on, so that nothing interrupts what the caller has to close.
     """
-    setattr(mt, "_wsgi_call_wrap", lambda *_: _runner(app))  # noqa: B010 - not for others to set
-    server = _OneProcess(
-        target=__name__,  # for its messages only
-        address=host,
+    # uvicorn raises the signals that stopped it once more when it has finished.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    config = uvicorn.Config(
+        _Asgi(app),
+        host=host,
         port=port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        workers=1,
-        blocking_threads=THREADS,
+        interface="asgi3",
+        lifespan="off",
+        ws="none",
+        access_log=False,  # a URL may hold a token
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
         backlog=_CONNECTIONS,
-        workers_kill_timeout=_GRACE,
-        log_enabled=False,
-        log_access=False,  # a URL may hold a token
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE,
     )
-    server.on_startup(started)
-    server.serve(target_loader=lambda: app, wrap_loader=False)
+    with _listening(host, port) as bound:
+        _Server(config, started, bound.getsockname()[1]).run(sockets=[bound])
 
 
-class _OneProcess(mt.MTServer):
-    """granian's server that keeps its workers in threads of this process.
-
-    It offers that only to Python builds without a global lock, where one process can use all
-    cores. We have one worker, want one process, and need no such build.
-    """
-
-    def _check_gil(self) -> None:
-        pass
+def _listening(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address[:2], family=family, backlog=_CONNECTIONS)
 
 
-class _Connection(Protocol):
-    """granian's side of one request. A second answer to it is ignored."""
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, begun: Callable[[int], None], port: int) -> None:
+        super().__init__(config)
+        self._begun = begun
+        self._port = port
 
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        self._begun(self._port)
 
-    def response_iter(
-        self, status: int, headers: list[tuple[str, str]], body: Iterator[bytes]
-    ) -> None: ...
+
+class _Asgi:
+    """The ASGI application around a synchronous one."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._threads = ThreadPoolExecutor(THREADS, "handler")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                body, more = await _body(receive)
+            wire = await self._answer(scope, Request(_environ(scope, body)))
+            if more and wire.status < 400:
+                async with asyncio.timeout(BODY_WITHIN):
+                    await _drained(receive)
+        except _Broken:
+            return  # nobody is there to hear an answer; what was not acknowledged comes again
+        except TimeoutError:
+            wire = _wire(_TOO_SLOW.response(), scope)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: an answer, always
+            _log.error("a request ended in %s", places(error))
+            wire = _wire(_FAULT.response(), scope)
+        await _send(wire, send)
+
+    async def _answer(self, scope: Scope, request: Request) -> "_Wire":
+        answer: Response | Later | None = None
+        loop = asyncio.get_running_loop()
+        if len(request.environ["wsgi.input"].getbuffer()) <= SMALL:
+            answer = self._app.at_once(request)
+        if answer is None:
+            answer = await loop.run_in_executor(self._threads, self._app, request)
+        if isinstance(answer, Later):
+            answer = await _settled(answer, loop)
+        return _wire(answer, scope)
+
+
+class _Broken(Exception):
+    """The client went away before the end of its body."""
+
+
+async def _body(receive: Receive) -> tuple[bytes, bool]:
+    """The body, as far as handlers are given it, and whether there is more."""
+    part, more = await _part(receive)
+    if not more:
+        return part, False
+    parts, size = [part], len(part)
+    while more and size < KEPT:
+        part, more = await _part(receive)
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)[:KEPT], more
+
+
+async def _drained(receive: Receive) -> None:
+    size, more = KEPT, True
+    while more and size < LARGEST:
+        part, more = await _part(receive)
+        size += len(part)
+
+
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _Broken
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _settled(later: Later, loop: asyncio.AbstractEventLoop) -> Response:
+    future: asyncio.Future[Exception | None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        loop.call_soon_threadsafe(_resolve, future, error)
+
+    try:
+        later.begin(settle)
+        async with asyncio.timeout(ANSWER_WITHIN):
+            error = await future
+    except Exception as fault:  # noqa: BLE001 - it did not start, or takes too long
+        error = fault
+    return later.done if error is None else later.failed(error)
+
+
+def _resolve(future: "asyncio.Future[Exception | None]", error: Exception | None) -> None:
+    if not future.done():
+        future.set_result(error)
+
+
+def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
+    """The WSGI environment (PEP 3333) that Werkzeug's request is made from."""
+    server = scope.get("server") or ("", 0)
+    client = scope.get("client") or ("", 0)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        key = _header_key(name)
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    return environ
+
+
+_KEYS: dict[bytes, str] = {}
+
+
+def _header_key(name: bytes) -> str:
+    key = _KEYS.get(name)
+    if key is None:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        if len(_KEYS) < 256:
+            _KEYS[name] = key
+    return key
 
 
 class _Wire(NamedTuple):
     status: int
-    headers: list[tuple[str, str]]
+    headers: list[tuple[bytes, bytes]]
     body: Iterable[bytes]
 
-    def send(self, connection: _Connection) -> None:
-        if isinstance(self.body, list | tuple):
-            connection.response_bytes(self.status, self.headers, b"".join(self.body))
-        else:
-            connection.response_iter(self.status, self.headers, _Closing(self.body))
 
-
-class _Closing:
-    """An iterator that granian can close when the client has gone."""
-
-    def __init__(self, body: Iterable[bytes]) -> None:
-        self._body = body
-        self._items = iter(body)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._items)
-
-    def close(self) -> None:
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
-
-
-def _runner(app: App) -> Callable[[_Connection, dict[str, Any]], int]:
-    def run(connection: _Connection, environ: dict[str, Any]) -> int:
-        environ |= _WSGI
-        try:
-            answer = app(Request(environ))
-            if isinstance(answer, Later):
-                _send_later(answer, connection, environ)
-            else:
-                _wire(answer, environ).send(connection)
-        except Exception as error:  # noqa: BLE001 - the last line of defence: an answer, always
-            # Without the error's own text, which may quote what was sent.
-            _log.error("a request ended in %s", type(error).__name__, exc_info=False)
-            _wire(_FAULT.response(), environ).send(connection)
-        return 0
-
-    return run
-
-
-def _send_later(later: Later, connection: _Connection, environ: dict[str, Any]) -> None:
-    done, failed = _wire(later.done, environ), later.failed
-
-    def settle(error: Exception | None) -> None:
-        (done if error is None else _wire(failed(error), environ)).send(connection)
-
-    try:
-        later.begin(settle)
-    except Exception as error:  # noqa: BLE001 - it did not start, so nothing else will answer
-        settle(error)
-
-
-def _wire(response: Response, environ: dict[str, Any]) -> _Wire:
-    if isinstance(response.response, list) and environ["REQUEST_METHOD"] == "POST":
+def _wire(response: Response, scope: Scope) -> _Wire:
+    if scope["method"] == "POST" and isinstance(response.response, list):
         # The common case, without werkzeug's care for HEAD, ranges and the like.
-        data = b"".join(response.response)
-        response.headers["Content-Length"] = str(len(data))
-        return _Wire(response.status_code, response.headers.to_wsgi_list(), [data])
-    body, status, headers = response.get_wsgi_response(environ)
-    return _Wire(int(status[:3]), list(headers), body)
+        response.headers["Content-Length"] = str(sum(map(len, response.response)))
+        return _Wire(response.status_code, _encoded(response.headers), response.response)
+    body, status, headers = response.get_wsgi_response({"REQUEST_METHOD": scope["method"]})
+    return _Wire(int(status[:3]), _encoded(headers), body)
 
 
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+async def _send(wire: _Wire, send: Send) -> None:
+    await send({"type": "http.response.start", "status": wire.status, "headers": wire.headers})
+    await send({"type": "http.response.body", "body": b"".join(wire.body)})
+
+
+_TOO_SLOW = unavailable(f"the body did not come within {BODY_WITHIN:.0f} seconds; send it again")
 _FAULT = Problem(500, "this is a fault of Yurt; the node's log says more")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Response
 
-Settle = Callable[[Exception | None], None]
+from shared.store.protocol import Settle
 
 
 class Later(NamedTuple):

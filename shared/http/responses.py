@@ -1,5 +1,6 @@
 """Answers and bodies, within limits."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -22,25 +23,28 @@ def read_body(request: Request, limit: int) -> tuple[bytes, bool]:
 
     `Problem` when the client went away before its end: it will send the whole again.
     """
+    # A server that ends the input where the body ends is read at once, without werkzeug's care.
+    ended = request.environ.get("wsgi.input_terminated")
+    stream = request.environ["wsgi.input"] if ended else request.stream
     try:
-        body = request.stream.read(limit + 1)
+        body: bytes = stream.read(limit + 1)
         while len(body) <= limit and len(body) != request.content_length:
-            more = request.stream.read(limit + 1 - len(body))
+            more = stream.read(limit + 1 - len(body))
             if not more:
                 break
             body += more
-    except HTTPException as error:
+    except (HTTPException, OSError) as error:
         raise Problem(400, "the request ended before its body did; send it again") from error
     return body[:limit], len(body) > limit
 
 
 def path_within(request: Request, function: str) -> str:
-    """The path below the function's own name, without a slash at its end.
+    """The path below the function's own name, with single slashes and none at its end.
 
     The cloud's shared host and a home node strip the name; a request to the function's own host
     may still carry it.
     """
-    path = request.path
+    path = re.sub("//+", "/", request.path)
     mounted = f"/{function}"
     if path == mounted or path.startswith(mounted + "/"):
         path = path[len(mounted) :]

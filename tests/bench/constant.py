@@ -10,10 +10,13 @@ from werkzeug.wrappers import Request, Response
 from infra.server import serve
 
 
-def constant(request: Request) -> Response:
-    request.stream.read()
-    return Response(b"[]", content_type="application/json")
+class Constant:
+    def at_once(self, request: Request) -> Response:
+        request.stream.read()
+        return Response(b"[]", content_type="application/json")
+
+    __call__ = at_once
 
 
 if __name__ == "__main__":
-    serve(constant, "127.0.0.1", int(sys.argv[1]), lambda: None)
+    serve(Constant(), "127.0.0.1", int(sys.argv[1]), lambda _: None)

@@ -1,5 +1,6 @@
 """The home node's server, on a real port: answers now, answers later, and what goes wrong."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.server import KEPT, THREADS
 from tests.emulators import Serve, Server
+from tests.eventually import eventually
 
 APP = """
 import sys, threading, time
@@ -31,7 +34,7 @@ def app(request):
     if request.path == "/stream":
         return Response((b"%d\\n" % n for n in range(3)), content_type="text/plain")
     if request.path == "/fault":
-        raise ValueError("a secret from the body")
+        raise ValueError(request.get_data().decode())
     if request.path == "/later":
         return later(lambda settle: threading.Timer(0.05, settle, [None]).start())
     if request.path == "/failed":
@@ -39,10 +42,18 @@ def app(request):
     if request.path == "/refused":
         return later(refuse)
     if request.path == "/slow":
+        print("begun", flush=True)
         time.sleep(1)
     return Response(request.get_data() or b"hello", content_type="text/plain")
 
-serve(app, "127.0.0.1", int(sys.argv[1]), lambda: None)
+class App:
+    def at_once(self, request):
+        return None if request.path in ("/slow", "/") else app(request)
+
+    def __call__(self, request):
+        return app(request)
+
+serve(App(), "127.0.0.1", int(sys.argv[1]), lambda port: None)
 """
 
 
@@ -94,7 +105,7 @@ def test_what_could_not_be_stored_is_a_503(
 def test_a_fault_is_a_500_that_says_nothing_of_the_request(
     client: http.client.HTTPConnection, server: Server
 ) -> None:
-    client.request("POST", "/fault", b"{}")
+    client.request("POST", "/fault", b"a secret")
     answer = client.getresponse()
     assert answer.status == 500
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -116,6 +127,42 @@ def test_a_client_that_goes_away_harms_nobody_else(
     assert client.getresponse().read() == b"stored"
 
 
+def test_silent_bodies_stop_nobody_else(client: http.client.HTTPConnection, server: Server) -> None:
+    begun = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    with contextlib.ExitStack() as silent:
+        for _ in range(2 * THREADS):
+            phone = silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            phone.sendall(begun)
+        client.request("POST", "/", b"sent")
+        assert client.getresponse().read() == b"sent"
+
+
+def test_a_client_hears_its_answer_after_sending_far_more_than_is_kept(
+    client: http.client.HTTPConnection,
+) -> None:
+    client.request("POST", "/", bytes(KEPT + 3_000_000))
+    answer = client.getresponse()
+    assert answer.status == 200
+    assert len(answer.read()) == KEPT
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\ng\r\n{}\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n",
+        b"Content-Length: 100\r\n\r\n{}",
+    ],
+    ids=["no chunk size", "a bad second chunk", "half of it"],
+)
+def test_half_a_body_is_not_acknowledged(server: Server, broken: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as phone:
+        phone.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + broken)
+        phone.shutdown(socket.SHUT_WR)
+        heard = b"".join(iter(lambda: phone.recv(4096), b""))
+    assert b" 200 " not in heard
+
+
 def test_a_request_that_was_begun_is_answered_after_a_signal_to_stop(
     client: http.client.HTTPConnection, server: Server
 ) -> None:
@@ -127,7 +174,7 @@ def test_a_request_that_was_begun_is_answered_after_a_signal_to_stop(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    asking.join(0.3)
+    eventually(lambda: "begun" in server.tail())
     os.kill(server.pid, signal.SIGTERM)
     asking.join()
     server.end()
