@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
-from shared.http.counts import Counts
-from shared.http.credentials import Keyring
-from shared.http.friends import Friends
-from shared.model.profile import PROFILE, Profile
+from shared.counts import Counts
+from shared.friends import Friends
+from shared.keyring import Keyring
+from shared.model.access import ACCESS, Access
 from shared.sealing import MasterKey
 from shared.settings import Settings, read_settings
-from shared.store.protocol import PutsSoon, Store
+from shared.store.changing import current
+from shared.store.protocol import PutsSoon, Store, StoreError
 
 
 def utc_now() -> datetime:
@@ -47,13 +49,22 @@ class Node:
 
     @cached_property
     def master_key(self) -> MasterKey:
-        if self.settings.master_key is not None:
-            return MasterKey.from_hex(self.settings.master_key)
-        return MasterKey.from_file(self.settings.data / "master.key")
+        """What sealed secrets are read with. `BadMasterKey` when it is missing or damaged."""
+        return self._master_key(create=False)
 
-    def profile(self) -> Profile:
-        held = self.store.read(Profile, PROFILE)
-        return held.document if held else Profile()
+    def sealing_key(self) -> MasterKey:
+        """The same key, to seal with. The first time it is made.
+
+        A lost one is not replaced, as long as something is sealed that it could still read.
+        """
+        devices = current(self.store, ACCESS, Access()).devices.values()
+        sealed = any(device.sealed_key or device.earlier_keys for device in devices)
+        return self._master_key(create=not sealed)
+
+    def _master_key(self, *, create: bool) -> MasterKey:
+        if self.settings.master_key is not None:
+            return MasterKey.from_hex(self.settings.master_key, "YURT_MASTER_KEY")
+        return MasterKey.from_file(self.settings.data / "master.key", create=create)
 
     def close(self) -> None:
         self.counts.flush()
@@ -65,6 +76,25 @@ def open_node(settings: Settings, clock: Callable[[], datetime] = utc_now) -> No
     return Node(settings, _open_store(settings), clock)
 
 
+def problem_of(settings: Settings) -> StoreError | None:
+    """What is wrong with the node's store, found beside a running node and without a change.
+
+    A home node's must be there; opening would make it.
+    """
+    if settings.firestore is None:
+        from shared.store import sqlite
+
+        return sqlite.problem_of(_database(settings))
+    store = _open_store(settings)
+    try:
+        current(store, ACCESS, Access())
+    except StoreError as error:
+        return error
+    finally:
+        store.close()
+    return None
+
+
 def _open_store(settings: Settings) -> Store:
     # Imported where they are needed: a home node never loads the cloud's client library.
     if settings.firestore is not None:
@@ -73,7 +103,11 @@ def _open_store(settings: Settings) -> Store:
         return FirestoreStore(settings.firestore.project, settings.firestore.database)
     from shared.store.sqlite import SqliteStore
 
-    return SqliteStore(settings.data / "yurt.db")
+    return SqliteStore(_database(settings))
+
+
+def _database(settings: Settings) -> Path:
+    return settings.data / "yurt.db"
 
 
 _this: Node | None = None

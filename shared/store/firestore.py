@@ -38,7 +38,6 @@ from shared.store.protocol import (
     Conflict,
     D,
     Latest,
-    NewerData,
     R,
     RecordPage,
     StoreError,
@@ -46,6 +45,7 @@ from shared.store.protocol import (
 )
 from shared.store.reports import fix_of, status_of
 from shared.store.segments import DAY, SPANS, Change, Kind, Segment, Span, Stamped, Window
+from shared.store.shapes import decoded, kind_of, refuse_newer, shape_of
 
 _RAW_PART = 900_000
 
@@ -133,7 +133,7 @@ class _RecordWrite:
     def add_to(self, batch: firestore.WriteBatch, gateway: Gateway) -> None:
         record = self.record
         data = {
-            "kind": _kind(type(record)),
+            "kind": kind_of(type(record)),
             "id": record.id,
             "shape": record.SHAPE,
             "data": self.data.decode(),
@@ -181,7 +181,7 @@ class FirestoreStore:
             if isinstance(record, Fix | Status):
                 reports[record.device].append(segments.entry_of(record))
             else:
-                key = (_kind(type(record)), record.id)
+                key = (kind_of(type(record)), record.id)
                 named[key] = winner(named[key], record) if key in named else record
         # Raws first: a record that can be read has its raw.
         writes: list[_Write] = [w for sha256, raw in raws.items() for w in _raw_writes(sha256, raw)]
@@ -211,7 +211,7 @@ class FirestoreStore:
             after = {"time": from_micros(time), "id": id}
         found = self._gateway.query(
             RECORDS_NEWEST_FIRST if newest_first else RECORDS_OLDEST_FIRST,
-            {"kind": _kind(kind)},
+            {"kind": kind_of(kind)},
             Patience(),
             start=start,
             end=end,
@@ -273,17 +273,13 @@ class FirestoreStore:
             return Versioned(_decoded(type, snapshot), _version(snapshot.update_time))
         return None
 
-    def version(self, name: str) -> str | None:
-        found = self._gateway.get([self._document(name)], Patience(), fields=["writer"])
-        return next((_version(snapshot.update_time) for snapshot in found.values()), None)
-
     def stamp(self) -> bytes:
         return b""  # asking costs a read: copies live by their age
 
     def write(self, name: str, document: msgspec.Struct, *, over: str | None) -> str:
         patience, reference, writer = Patience(), self._document(name), uuid.uuid4().hex
         text = msgspec.json.encode(document).decode()
-        data = {"name": name, "shape": _shape(type(document)), "data": text, "writer": writer}
+        data = {"name": name, "shape": shape_of(type(document)), "data": text, "writer": writer}
         batch = self._gateway.batch()
         if over is None:
             batch.create(reference, data)
@@ -339,9 +335,10 @@ class FirestoreStore:
                 writes = self._settled(writes, patience)
                 patience.pause()
             except TooLarge as error:
-                if len(writes) > 1:  # which of them is not said
-                    for write in writes:
-                        self._write_batch([write], patience)
+                if len(writes) > 1:  # which of them is not said: look in each half
+                    middle = len(writes) // 2
+                    self._write_batch(writes[:middle], patience)
+                    self._write_batch(writes[middle:], patience)
                     return
                 writes = self._smaller(writes[0], error)
 
@@ -515,7 +512,7 @@ def _raw_part(gateway: Gateway, sha256: str, number: int) -> Reference:
 
 def _segment(snapshot: Snapshot) -> Segment:
     data = snapshot.to_dict() or {}
-    _refuse_newer("segment", data["shape"], segments.SHAPE)
+    refuse_newer("segment", data["shape"], segments.SHAPE)
     maps: dict[Kind, Mapping[str, Any]] = {
         "fixes": data.get("fixes", {}),
         "statuses": data.get("statuses", {}),
@@ -525,28 +522,11 @@ def _segment(snapshot: Snapshot) -> Segment:
 
 
 def _record_id(type: type[msgspec.Struct], id: str) -> str:
-    return f"{_kind(type)}.{document_id(id)}"
-
-
-def _kind(type: type[msgspec.Struct]) -> str:
-    return str(type.__struct_config__.tag)
+    return f"{kind_of(type)}.{document_id(id)}"
 
 
 def _decoded(type: type[D], snapshot: Snapshot) -> D:
-    _refuse_newer(type.__name__, snapshot.get("shape"), _shape(type))
-    return msgspec.json.decode(snapshot.get("data"), type=type)
-
-
-def _refuse_newer(what: str, shape: int, known: int) -> None:
-    if shape > known:
-        raise NewerData(
-            f"a stored {what} has shape {shape}, this version of Yurt knows shape {known}; "
-            "update Yurt"
-        )
-
-
-def _shape(type: type[msgspec.Struct]) -> int:
-    return getattr(type, "SHAPE", 1)
+    return decoded(type, snapshot.get("shape"), snapshot.get("data"))
 
 
 def _version(update_time: DatetimeWithNanoseconds) -> str:

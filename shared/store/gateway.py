@@ -6,7 +6,7 @@ A query can only be made over an entry of the table of indexes, so none is witho
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from google.api_core import exceptions
@@ -93,16 +93,12 @@ class Gateway:
         """The precondition that a document was last written at this time."""
         return self._opened().write_option(last_update_time=update_time)
 
-    def get(
-        self, references: list[Reference], patience: Patience, fields: Iterable[str] = ()
-    ) -> dict[str, Snapshot]:
-        """The documents that exist, by id; only `fields` of them where given."""
-        client, paths = self._opened(), list(fields) or None
+    def get(self, references: list[Reference], patience: Patience) -> dict[str, Snapshot]:
+        """The documents that exist, by id."""
+        client = self._opened()
         found = self._patiently(
             patience,
-            lambda timeout: list(
-                client.get_all(references, field_paths=paths, retry=_NEVER, timeout=timeout)
-            ),
+            lambda timeout: list(client.get_all(references, retry=_NEVER, timeout=timeout)),
         )
         spend(reads=len(references))
         return {snapshot.id: snapshot for snapshot in found if snapshot.exists}

@@ -1,11 +1,14 @@
 """Group commit: threads that want to be durable at the same time share one sync of the disk."""
 
+import logging
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
+
+from shared.store.protocol import Settle
 
 W = TypeVar("W")
 
@@ -15,7 +18,7 @@ _ATTEMPT = 0.1
 up are told so, and newcomers join the group."""
 
 
-Settle = Callable[[Exception | None], None]
+_log = logging.getLogger(__name__)
 
 
 class _Waiting(NamedTuple, Generic[W]):
@@ -61,8 +64,8 @@ class GroupCommit(Generic[W]):
             errors.append(error)
             settled.release()
 
-        self.submit(work, within, settle)
-        if not settled.acquire(timeout=within + 10 * _ATTEMPT):
+        self.submit(work, within - 5 * _ATTEMPT, settle)
+        if not settled.acquire(timeout=within):
             raise sqlite3.OperationalError("the disk does not answer in time")
         error = errors[0]
         if error is not None:
@@ -97,19 +100,22 @@ class GroupCommit(Generic[W]):
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        while True:
+        finished = False
+        while not finished:
             self._wake.acquire()
             group: list[_Waiting[W]] = []
-            while self._join(group) or not self._slept():
+            while self._join(group):
                 self._commit(group)
                 group.clear()
-            if self._closed:
-                return
+            finished = self._slept()
 
     def _slept(self) -> bool:
+        """Whether all is done for good; otherwise there is a wake-up to come."""
         with self._gate:
             self._awake = bool(self._queue)
-            return not self._awake
+            if self._awake:
+                self._wake.release()
+            return self._closed and not self._awake
 
     def _join(self, group: list[_Waiting[W]]) -> bool:
         while self._queue and len(group) < _MOST_IN_A_GROUP:
@@ -152,7 +158,10 @@ class GroupCommit(Generic[W]):
 
 def _settle(group: Sequence[_Waiting[W]], error: Exception | None) -> None:
     for waiting in group:
-        waiting.settle(error)
+        try:
+            waiting.settle(error)
+        except Exception as fault:  # noqa: BLE001 - nobody's answer may end the thread of all
+            _log.error("an answer could not be given: %s", type(fault).__name__)
 
 
 def _is_locked(error: Exception) -> bool:

@@ -4,9 +4,8 @@
 indexes, so a test holds every query of the adapter against this table instead.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Direction = Literal["ASCENDING", "DESCENDING"]
 
@@ -57,27 +56,3 @@ UNINDEXED = {
 }
 """Fields whose automatic single-field indexes are switched off: nobody asks by them, and each entry
 of a packed segment would otherwise cost storage and count against the limits of a document."""
-
-
-def index_entries(collection: str, fields: Mapping[str, Any]) -> int:
-    """How many index entries a document costs; Firestore takes at most 40,000.
-
-    Each value has one ascending and one descending entry, in a map each member has them, and in
-    a list each element one more. A composite index has one where all its fields are there.
-    (https://firebase.google.com/docs/firestore/query-data/index-overview)
-    """
-    indexed = {k: v for k, v in fields.items() if k not in UNINDEXED.get(collection, ())}
-    composite = sum(
-        all(field in fields for field in (*index.equal, *(name for name, _ in index.ordered)))
-        for index in INDEXES
-        if index.collection == collection
-    )
-    return composite + sum(map(_single_field_entries, indexed.values()))
-
-
-def _single_field_entries(value: Any) -> int:
-    if isinstance(value, Mapping):
-        return 2 + sum(map(_single_field_entries, value.values()))
-    if isinstance(value, list):
-        return 2 + len(value)
-    return 2

@@ -25,7 +25,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
-from shared.model.records import AnyRecord, Fix, NamedRecord, Status
+from shared.model.records import AnyRecord, Fix, NamedRecord, Report, Status
 
 WITHIN = 3.5
 """Seconds. Two calls of one request, the first of them slow, fit the eight that apps wait."""
@@ -34,6 +34,9 @@ RECORD_LIMIT = 900_000
 ID_LIMIT = 1_000
 """Bytes of a named record's id: Firestore compares the first 1,500 bytes of a text."""
 NOTHING: Mapping[str, bytes] = MappingProxyType({})
+
+Settle = Callable[[Exception | None], None]
+"""Told once, from any thread, that something is durable (None) or what went wrong."""
 
 D = TypeVar("D", bound=Struct)
 R = TypeVar("R", bound=NamedRecord)
@@ -65,6 +68,9 @@ class Latest(NamedTuple):
 
     fix: Fix | None
     status: Status | None
+
+    def reports(self) -> list[Report]:
+        return [report for report in self if report is not None]
 
 
 class RecordPage(NamedTuple, Generic[R]):
@@ -125,10 +131,6 @@ class Store(Protocol):
         """One of the node's own documents: who may come in, the owner's profile."""
         ...
 
-    def version(self, name: str) -> str | None:
-        """The version of a document, for telling cheaply whether a copy is current."""
-        ...
-
     def stamp(self) -> bytes:
         """Differs from before once `write` has changed any document, also in another process.
 
@@ -161,7 +163,7 @@ class PutsSoon(Protocol):
         self,
         records: Sequence[AnyRecord],
         raws: Mapping[str, bytes],
-        settle: Callable[[Exception | None], None],
+        settle: Settle,
     ) -> None:
         """Starts a `put`; `settle` is called once, from any thread, with None or its error.
 

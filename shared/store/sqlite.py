@@ -3,17 +3,19 @@
 A fix is a row keyed by device, time and content, so nothing here is packed into segments.
 """
 
+import contextlib
+import os
 import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -21,7 +23,7 @@ from shared.model import packing
 from shared.model.records import AnyRecord, Fix, NamedRecord, Status, winner
 from shared.model.time import to_micros
 from shared.store import cursors
-from shared.store.group_commit import GroupCommit, Settle
+from shared.store.group_commit import GroupCommit
 from shared.store.limits import packed_record, packed_report
 from shared.store.meter import spend
 from shared.store.protocol import (
@@ -33,14 +35,15 @@ from shared.store.protocol import (
     NewerData,
     R,
     RecordPage,
+    Settle,
     StoreError,
     StoreUnavailable,
     Versioned,
 )
 from shared.store.reports import fix_of, status_of
+from shared.store.shapes import decoded, kind_of, shape_of
 from shared.store.stamp import Stamp
 
-T = TypeVar("T")
 _Row = tuple[str, int, bytes, bytes]
 
 MIGRATIONS = (
@@ -72,7 +75,26 @@ MIGRATIONS = (
 
 _ROWS_AT_ONCE = 500
 _ROWS_A_STATEMENT = 200  # of four values each; SQLite takes 999 values in its oldest builds
-_PATIENCE_OF_A_READ = 5.0
+_PATIENCE_OF_A_READ = WITHIN - 0.5  # seconds
+
+
+def problem_of(path: Path) -> StoreError | None:
+    """What is wrong with the file, read beside a running node and without changing it.
+
+    A file that is not Yurt's, or not yet, is wrong: opening would make it one.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            (shape,) = connection.execute("PRAGMA user_version").fetchone()
+            if shape > len(MIGRATIONS):
+                return NewerData(f"a newer version of Yurt wrote it (shape {shape}); update Yurt")
+            tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+            if not shape or ("document",) not in tables:
+                return StoreError("it is empty or no database of Yurt")
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return StoreError(str(error))
+    return None if verdict == "ok" else StoreError(str(verdict))
 
 
 class SqliteStore:
@@ -93,9 +115,8 @@ class SqliteStore:
             except BaseException:
                 writer.close()  # with what it may have begun
                 raise
-            self._watcher = self._connect()
+            _sync_log(path)
             self._stamp = Stamp(path.with_name(f"{path.name}-stamp"))
-        self._watching = threading.Lock()
         self._commits = GroupCommit(writer, _perform)
 
     # Records
@@ -116,9 +137,9 @@ class SqliteStore:
 
     def get(self, kind: type[R], id: str) -> R | None:
         rows = self._rows(
-            "SELECT shape, data FROM record WHERE kind = ? AND id = ?", (_kind(kind), id)
+            "SELECT shape, data FROM record WHERE kind = ? AND id = ?", (kind_of(kind), id)
         )
-        return _decoded(kind, *rows[0]) if rows else None
+        return decoded(kind, *rows[0]) if rows else None
 
     def page(
         self,
@@ -134,7 +155,7 @@ class SqliteStore:
         where, values = (
             "kind = ? AND time >= ? AND time < ?",
             [
-                _kind(kind),
+                kind_of(kind),
                 to_micros(start) if start else -(2**63),
                 to_micros(end) if end else 2**63 - 1,
             ],
@@ -149,7 +170,7 @@ class SqliteStore:
         )
         last = rows[-1] if rows and len(rows) == limit else None
         return RecordPage(
-            [_decoded(kind, shape, data) for shape, data, _, _ in rows],
+            [decoded(kind, shape, data) for shape, data, _, _ in rows],
             cursors.encode(last[2], last[3]) if last else None,
         )
 
@@ -193,22 +214,14 @@ class SqliteStore:
         if not rows:
             return None
         version, shape, data = rows[0]
-        return Versioned(_decoded(type, shape, data), version)
-
-    def version(self, name: str) -> str | None:
-        with self._watching, _as_store_errors():
-            self._refuse_if_closed()
-            row = self._watcher.execute(
-                "SELECT version FROM document WHERE name = ?", (name,)
-            ).fetchone()
-        return row[0] if row else None
+        return Versioned(decoded(type, shape, data), version)
 
     def stamp(self) -> bytes:
         return self._stamp.read()
 
     def write(self, name: str, document: msgspec.Struct, *, over: str | None) -> str:
         version, data = uuid.uuid4().hex, msgspec.json.encode(document)
-        shape = _shape(type(document))
+        shape = shape_of(type(document))
 
         def work(connection: sqlite3.Connection) -> int:
             if over is None:
@@ -256,8 +269,15 @@ class SqliteStore:
             timeout=_PATIENCE_OF_A_READ,
             isolation_level=None,
             check_same_thread=False,
+            cached_statements=4 * _ROWS_A_STATEMENT,  # one for each size of a group, and the rest
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            connection.close()
+            raise StoreError(
+                f"the file system of {self._path} cannot share memory between processes, which "
+                "the database needs; put the data on a local disk: --data"
+            )
         connection.execute("PRAGMA synchronous = FULL")
         with self._opening:
             self._opened.append(connection)
@@ -322,7 +342,7 @@ class _Change:
 def _put(records: Sequence[AnyRecord], raws: Mapping[str, bytes]) -> _Change:
     fixes: list[_Row] = []
     statuses: list[_Row] = []
-    named: list[NamedRecord] = []
+    named: list[tuple[NamedRecord, bytes]] = []
     sent = sum(map(len, raws.values()))
     for record in records:
         if isinstance(record, Fix | Status):
@@ -336,11 +356,13 @@ def _put(records: Sequence[AnyRecord], raws: Mapping[str, bytes]) -> _Change:
             (fixes if isinstance(record, Fix) else statuses).append(row)
             sent += len(packed)
         else:
-            named.append(record)
+            packed = packed_record(record)
+            named.append((record, packed))
+            sent += len(packed)
 
     def rest(connection: sqlite3.Connection) -> None:
-        for record in named:
-            _put_named(connection, record)
+        for record, packed in named:
+            _put_named(connection, record, packed)
         connection.executemany("INSERT OR IGNORE INTO raw VALUES (?, ?)", raws.items())
 
     spend(writes=len(records) + len(raws), calls=1, sent=sent)
@@ -368,37 +390,20 @@ def _insert_reports(connection: sqlite3.Connection, table: str, rows: Sequence[_
         )
 
 
-def _put_named(connection: sqlite3.Connection, record: NamedRecord) -> None:
-    kind = _kind(type(record))
+def _put_named(connection: sqlite3.Connection, record: NamedRecord, packed: bytes) -> None:
+    kind = kind_of(type(record))
     row = connection.execute(
         "SELECT shape, data FROM record WHERE kind = ? AND id = ?", (kind, record.id)
     ).fetchone()
     if row is not None:
-        stored = _decoded(type(record), *row)
+        stored = decoded(type(record), *row)
         if winner(stored, record) == stored:
             return
     time = to_micros(record.time) if record.time is not None else None
     connection.execute(
         "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)",
-        (kind, record.id, time, record.SHAPE, packed_record(record)),
+        (kind, record.id, time, record.SHAPE, packed),
     )
-
-
-def _kind(type: type[msgspec.Struct]) -> str:
-    return str(type.__struct_config__.tag)
-
-
-def _decoded(type: type[D], shape: int, data: bytes) -> D:
-    if shape > _shape(type):
-        raise NewerData(
-            f"a stored {type.__name__} has shape {shape}, this version of Yurt knows shape "
-            f"{_shape(type)}; update Yurt"
-        )
-    return msgspec.json.decode(data, type=type)
-
-
-def _shape(type: type[msgspec.Struct]) -> int:
-    return getattr(type, "SHAPE", 1)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -421,7 +426,23 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("COMMIT")
 
 
-@contextmanager
+def _sync_log(path: Path) -> None:
+    """Syncs what a process that was killed in the middle of a commit may have left unsynced.
+
+    To SQLite it is committed, so the same report coming again changes nothing and syncs nothing;
+    but its first coming was never acknowledged, and only memory may hold it.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    for place in (log, path.parent):
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+@contextlib.contextmanager
 def _as_store_errors() -> Iterator[None]:
     try:
         yield

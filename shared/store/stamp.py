@@ -14,7 +14,8 @@ class Stamp:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.fstat(handle).st_size < _BYTES:
-                os.ftruncate(handle, _BYTES)
+                # Written, not only made long: a full disk must be told here and not by a signal.
+                os.pwrite(handle, bytes(_BYTES), 0)
             self._map = mmap.mmap(handle, _BYTES)
         finally:
             os.close(handle)

@@ -46,7 +46,6 @@ def every_call(store: Store) -> dict[str, Callable[[], object]]:
         "track": lambda: list(store.track("phone", NOON, NOON + SECOND)),
         "latest": lambda: store.latest("phone"),
         "read": lambda: store.read(Note, "note"),
-        "version": lambda: store.version("note"),
         "counters": store.counters,
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.indexes import indexes_json
-from shared.store.indexes import index_entries
+from tests.store.index_entries import index_entries
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.http.friends import Friends
+from shared.friends import Friends
 from shared.model.access import Device
 from shared.model.records import Fix
 from shared.store.meter import metered
