@@ -1,6 +1,7 @@
 """Errors of the HTTP API, all in one shape: problem details (RFC 9457)."""
 
 import http
+import traceback
 
 import msgspec
 from werkzeug.wrappers import Response
@@ -30,6 +31,12 @@ class Problem(Exception):
             content_type=PROBLEM_JSON,
             headers=self.headers,
         )
+
+
+def places(error: Exception) -> str:
+    """Where an error came from, for a log: without its text, which may quote what was sent."""
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}\n{trace}"
 
 
 def unauthorized(detail: str) -> Problem:

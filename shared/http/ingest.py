@@ -4,19 +4,24 @@ The contract with the apps: 200 only after everything is durable; 5xx, within ei
 anything temporary, so that the phone keeps its report; never a 4xx for a body, because one app
 deletes what is refused and another sends it again for ever. What cannot be read is kept as a reject
 and acknowledged.
+
+Some apps write the report into the URL, with any method: of a request without a body, the
+parameters that are not the credential's are the body.
 """
 
 import logging
 import secrets
-import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
+from typing import cast
+from urllib.parse import unquote_plus
 
 from werkzeug.wrappers import Request, Response
 
-from shared.http.credentials import tokens_in
-from shared.http.errors import Problem, unauthorized, unavailable
-from shared.http.later import Later, Settle
+from shared.http.credentials import URL_PARAMETERS, tokens_in
+from shared.http.errors import Problem, places, unauthorized, unavailable
+from shared.http.later import Later
 from shared.http.responses import json_response, path_within, read_body
 from shared.model.access import Access, Device
 from shared.node import Node
@@ -30,7 +35,7 @@ from shared.sources.push import (
     PushSource,
     with_rejects,
 )
-from shared.store.protocol import PutsSoon, StoreError
+from shared.store.protocol import PutsSoon, Settle, StoreError
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes. The largest report apps make is a batch of 1,000 points of about 600 bytes."""
@@ -45,6 +50,9 @@ SOURCES: Mapping[str, PushSource] = MappingProxyType(
 )
 """Where apps deliver. The longer paths are those of servers that phones may point at already."""
 
+_METHODS = ("GET", "HEAD", "PATCH", "POST", "PUT")
+# u and d are how OwnTracks and its likes name user and device.
+_OF_NO_REPORT = (*URL_PARAMETERS, "u", "d")
 _NOTHING = Outbox()
 _UNWRITABLE = (OverflowError, RecursionError, TypeError, ValueError)
 _log = logging.getLogger(__name__)
@@ -52,40 +60,29 @@ _log = logging.getLogger(__name__)
 
 def ingest(node: Node, request: Request) -> Response:
     """Answers one request of an app, after everything it brought is durable."""
-    try:
-        return _answer(node, request)
-    except Problem as problem:
-        return problem.response()
-    except StoreError as error:
-        return _not_stored(error)
+    return cast("Response", _answered(node, request, None))
 
 
 def ingest_soon(node: Node, request: Request) -> Response | Later:
     """As `ingest`, but without waiting for the disk where the store need not be waited for."""
+    return _answered(node, request, node.puts_soon)
+
+
+def _answered(node: Node, request: Request, store: PutsSoon | None) -> Response | Later:
     try:
-        return _answer_soon(node, request)
+        return _answer(node, request, store)
     except Problem as problem:
         return problem.response()
     except StoreError as error:
         return _not_stored(error)
 
 
-def _answer(node: Node, request: Request) -> Response:
-    asked = _asked(node, request)
-    if isinstance(asked, Response):
-        return asked
-    source, device, push = asked
-    decoded = _kept(node, source, push, _decoded(source, push))
-    return json_response(source.reply(push, _outbox(node, device), decoded))
-
-
-def _answer_soon(node: Node, request: Request) -> Response | Later:
+def _answer(node: Node, request: Request, store: PutsSoon | None) -> Response | Later:
     asked = _asked(node, request)
     if isinstance(asked, Response):
         return asked
     source, device, push = asked
     decoded = _decoded(source, push)
-    store = node.puts_soon
     if store is None or device.sees or device.commands or not decoded.records:
         # What waits for the device is read, or taken out of its box, only once all is durable.
         decoded = _kept(node, source, push, decoded)
@@ -106,14 +103,24 @@ def _asked(node: Node, request: Request) -> Response | tuple[PushSource, Device,
     path = path_within(request, "ingest")
     source = SOURCES.get(path)
     if source is None:
-        raise Problem(404, f"nothing is delivered at {path}; apps post to {', '.join(SOURCES)}")
+        raise _nothing_there(request, path)
     device = _device(node, request)
-    if request.method in ("GET", "HEAD"):
-        # Overland shows this name as the account its user is connected to.
-        return json_response({"name": device.name})
-    if request.method != "POST":
-        raise Problem(405, "reports are sent with POST", headers={"Allow": "GET, HEAD, POST"})
-    return source, device, _push(node, request, device)
+    if request.method not in _METHODS:
+        raise Problem(405, "reports are sent with POST", headers={"Allow": ", ".join(_METHODS)})
+    if request.method != "HEAD":
+        push = _push(node, request, device)
+        if push.body or request.method != "GET":
+            return source, device, push
+    # Overland shows this name as the account its user is connected to.
+    return json_response({"name": device.name})
+
+
+def _nothing_there(request: Request, path: str) -> Problem:
+    there = f"nothing is delivered at {path}; apps post to {', '.join(SOURCES)}"
+    if path == "/" and request.method not in ("GET", "HEAD"):
+        # A phone with half a URL: until its user has seen to it, it must keep its reports.
+        return unavailable(there)
+    return Problem(404, there)
 
 
 def _device(node: Node, request: Request) -> Device:
@@ -131,22 +138,45 @@ def _device(node: Node, request: Request) -> Device:
 
 def _push(node: Node, request: Request, device: Device) -> Push:
     body, truncated = read_body(request, BODY_LIMIT)
+    key, earlier_keys = _keys(node, device)
+    return Push(
+        body=body or _parameters(request),
+        device=device.id,
+        received=node.clock(),
+        key=key,
+        earlier_keys=earlier_keys,
+        renewing=device.pending is not None,
+        user_agent=request.environ.get("HTTP_USER_AGENT", ""),
+        truncated=truncated,
+    )
+
+
+def _parameters(request: Request) -> bytes:
+    """The parameters in the URL that may be a report, as they were sent."""
+    parameters = filter(None, request.query_string.split(b"&"))
+    return b"&".join(p for p in parameters if _name(p) not in _OF_NO_REPORT)
+
+
+def _name(parameter: bytes) -> str:
+    return unquote_plus(parameter.partition(b"=")[0].decode("latin-1")).lower()
+
+
+def _keys(node: Node, device: Device) -> tuple[bytes | None, tuple[bytes, ...]]:
+    """The passphrase the device encrypts with, and those it had before."""
+    sealed = device.sealed_key
     try:
-        sealed = device.sealed_key
         key = node.master_key.unseal(sealed) if sealed is not None else None
     except (CannotUnseal, ValueError, OSError) as error:
         _log.error("the key of device %s: %s", device.id, error)
         raise unavailable(
             "this node's master key is missing or damaged; run `yurt doctor`"
         ) from error
-    return Push(
-        body=body,
-        device=device.id,
-        received=node.clock(),
-        key=key,
-        user_agent=request.environ.get("HTTP_USER_AGENT", ""),
-        truncated=truncated,
-    )
+    earlier: list[bytes] = []
+    for sealed in device.earlier_keys:
+        # One from before the master key was lost will never be had again: it must not jam a phone.
+        with suppress(CannotUnseal, ValueError, OSError):
+            earlier.append(node.master_key.unseal(sealed))
+    return key, tuple(earlier)
 
 
 def _decoded(source: PushSource, push: Push) -> Decoded:
@@ -156,7 +186,7 @@ def _decoded(source: PushSource, push: Push) -> Decoded:
         return with_rejects(source, push, source.decode(push))
     except Exception as error:  # noqa: BLE001
         # A fault of ours must not cost the owner a report: keep it for a version that can read it.
-        _log_fault("%s cannot decode a body: %s\n%s", source, error)
+        _log.error("%s cannot decode a body: %s", source.NAME, places(error))
         return _rejected(source, push, f"cannot be decoded: {type(error).__name__}")
 
 
@@ -183,18 +213,12 @@ def _put_soon(
 
 
 def _unwritable(source: PushSource, push: Push, error: Exception) -> Decoded:
-    _log_fault("a record of %s cannot be written: %s\n%s", source, error)
+    _log.error("a record of %s cannot be written: %s", source.NAME, places(error))
     return _rejected(source, push, f"cannot be written: {type(error).__name__}")
 
 
 def _rejected(source: PushSource, push: Push, reason: str) -> Decoded:
     return with_rejects(source, push, Decoded(faults=[Fault(reason)]))
-
-
-def _log_fault(message: str, source: PushSource, error: Exception) -> None:
-    # The error's own text may quote the body, which no log may hold.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    _log.error(message, source.NAME, type(error).__name__, places)
 
 
 def _outbox(node: Node, device: Device) -> Outbox:
@@ -203,7 +227,7 @@ def _outbox(node: Node, device: Device) -> Outbox:
     try:
         access = node.keyring.access
         seen = (access.devices[id] for id in device.sees if id in access.devices)
-        friends = [node.friends.friend(device) for device in seen]
+        friends = [node.friends.friend(friend) for friend in seen]
         commands = _take_commands(node, device) if device.commands else ()
     except StoreError as error:
         # The report is durable by now: the phone need not send it again for the sake of these.

@@ -6,15 +6,17 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from werkzeug.wrappers import Request, Response
 
+from shared.commands.access import access_of
 from shared.formats.table import FORMATS
 from shared.http import pages
 from shared.http.errors import Problem
 from shared.http.parameters import Cursor, From, To, in_order
 from shared.http.responses import json_response
 from shared.model.access import Device
-from shared.model.records import Fix, Status
+from shared.model.records import Fix, last_heard
 from shared.model.time import EPOCH, Instant
 from shared.node import Node
+from shared.store.protocol import Latest
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -52,7 +54,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
 class LastKnown(Struct, frozen=True, kw_only=True):
     """Where a device was last. age: seconds from `time` until now.
 
-    last_report: when it last gave any sign of life; battery: as of then, 0 to 1.
+    last_report: when it last gave any sign of life; battery: the newest known by then, 0 to 1.
     """
 
     device: str
@@ -81,7 +83,7 @@ def locations(node: Node, request: Request, asked: Parameters) -> Response:
     if asked.format is UNSET or asked.format == "json":
         return json_response(
             [
-                _last_known(device, last.fix, last.status, node.clock())
+                _last_known(device, last.fix, last, node.clock())
                 for device, last in latest
                 if last.fix is not None
             ]
@@ -92,7 +94,7 @@ def locations(node: Node, request: Request, asked: Parameters) -> Response:
 
 
 def _devices(node: Node, name: str | UnsetType) -> list[Device]:
-    access = node.keyring.access
+    access = access_of(node)
     if name is UNSET:
         return [access.devices[id] for id in sorted(access.devices)]
     device = access.device_named(name)
@@ -105,9 +107,8 @@ def _names(devices: list[Device]) -> dict[str, str]:
     return {device.id: device.name for device in devices}
 
 
-def _last_known(device: Device, fix: Fix, status: Status | None, now: datetime) -> LastKnown:
-    later = status if status is not None and status.time > fix.time else None
-    battery = later.battery if later is not None and later.battery is not None else fix.battery
+def _last_known(device: Device, fix: Fix, latest: Latest, now: datetime) -> LastKnown:
+    heard = last_heard(latest.reports())
     return LastKnown(
         device=device.id,
         name=device.name,
@@ -115,9 +116,9 @@ def _last_known(device: Device, fix: Fix, status: Status | None, now: datetime) 
         lat=fix.lat,
         lon=fix.lon,
         accuracy=fix.accuracy,
-        battery=battery,
+        battery=heard.battery,
         age=(now - fix.time).total_seconds(),
-        last_report=later.time if later is not None else fix.time,
+        last_report=heard.time,
     )
 
 

@@ -29,8 +29,8 @@ _ERRORS = {
     403: "The credential is a device's, which can only add reports.",
     404: "There is no such thing.",
     405: "The path is right, the method is not; `Allow` lists those that are.",
-    500: "A stored record is damaged.",
-    503: "The store is unavailable; ask again after `Retry-After` seconds.",
+    500: "A stored record is damaged, or the store refuses this node; the detail says more.",
+    503: "The store is unavailable. Ask again after `Retry-After` seconds, where it is there.",
 }
 
 
@@ -109,19 +109,36 @@ def _parameter(route: Route[Any], field: FieldInfo) -> dict[str, Any]:
 
 
 def _delivery(path: str) -> dict[str, Any]:
+    name = path.replace("/", "_")
     return {
+        "get": {
+            "operationId": f"deliver_in_url{name}",
+            "summary": "The name of the device, or a report in the URL",
+            "description": "Without parameters but for the credential, `u` and `d`: the name of "
+            "the device. With others they are taken as a report, and kept as a reject where the "
+            "path's format has none in a URL.",
+            "tags": ["ingest"],
+            "responses": {
+                "200": {
+                    "description": "The name, or: everything is durable.",
+                    "content": {JSON: {"schema": {}}},
+                },
+                **_errors((400, 401, 503), True),
+            },
+        },
         "post": {
-            "operationId": f"deliver{path.replace('/', '_')}",
+            "operationId": f"deliver{name}",
             "summary": "Reports of a phone, with its device's credential",
             "description": "Anything is taken, and 200 says that it is durable. What cannot be "
-            "read is kept as a reject. What the body of the answer says is up to the app's format.",
+            "read is kept as a reject. What the body of the answer says is up to the app's format. "
+            "PUT and PATCH are taken as POST.",
             "tags": ["ingest"],
             "requestBody": {"content": {"*/*": {}}},
             "responses": {
                 "200": {"description": "Everything is durable.", "content": {JSON: {"schema": {}}}},
                 **_errors((400, 401, 503), True),
             },
-        }
+        },
     }
 
 

@@ -141,8 +141,11 @@ def record_page(
 
 
 def address(settings: Settings, request: Request) -> Address:
-    """Absolute URLs of the same question from other places on. They hold no credential."""
-    base = request.base_url
+    """URLs of the same question from other places on. They hold no credential.
+
+    They are absolute, or relative to the question's own URL where nobody says what host it has.
+    """
+    base = request.base_url if "HTTP_HOST" in request.environ and request.host else ""
     if settings.public_base is not None:
         base = f"{settings.public_base}/query{path_within(request, 'query')}"
     sent = [

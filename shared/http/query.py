@@ -20,9 +20,8 @@ from shared.http.parameters import parameters
 from shared.http.responses import JSON, json_response, path_within
 from shared.http.routes import ERRORS, Route
 from shared.model.access import Access, token_hash
-from shared.model.packing import UnreadablePacking
 from shared.node import Node
-from shared.store.protocol import NewerData, StoreError
+from shared.store.protocol import NewerData, StoreError, StoreUnavailable
 
 _READING = ("GET", "HEAD")
 _log = logging.getLogger(__name__)
@@ -34,15 +33,9 @@ def query(node: Node, request: Request) -> Response:
         response = _answer(node, request)
     except Problem as problem:
         response = problem.response()
-    except NewerData as error:
-        _log.error("the store cannot be read: %s", error)
-        response = unavailable(f"the store cannot be read: {error}").response()
     except StoreError as error:
         _log.error("the store cannot be read: %s", error)
-        response = unavailable("the store is unavailable; ask again later").response()
-    except UnreadablePacking as error:
-        _log.error("a report cannot be read: %s", error)
-        response = Problem(500, f"a report cannot be read: {error}").response()
+        response = _cannot_be_read(error).response()
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -59,6 +52,15 @@ def _answer(node: Node, request: Request) -> Response:
             return route.answer(node, request, parameters(route.parameters, request, parts))
     there = ", ".join(route.path for route in ROUTES)
     raise Problem(404, f"there is nothing at {path}; ask at {there}")
+
+
+def _cannot_be_read(error: StoreError) -> Problem:
+    if isinstance(error, StoreUnavailable):
+        return unavailable("the store is unavailable; ask again later")
+    if isinstance(error, NewerData):
+        return Problem(503, f"the store cannot be read: {error}")
+    # Asking again would not help: the owner has to know what is wrong.
+    return Problem(500, str(error))
 
 
 def _check_owner(node: Node, request: Request) -> None:

@@ -17,12 +17,15 @@ App = Literal["owntracks", "overland", "other"]
 ACCESS = "access"
 """The name of the document in the store."""
 
+MOST_EARLIER_KEYS = 3
+
 
 class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A phone or program that pushes to us. Its id outlives its name and its credential.
 
     current, pending: hashes of its token, and of a renewed one that was not used yet.
-    sealed_key: the passphrase it encrypts with, sealed under the master key.
+    sealed_key: the passphrase it encrypts with, sealed under the master key. earlier_keys: those it
+    had before, newest first: the phone may still hold reports that it encrypted with them.
     sees: ids of the devices whose positions the owner shares with it.
     commands: what the app shall be told with its next report, in the app's own words.
     """
@@ -34,6 +37,7 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     current: str | None = None
     pending: str | None = None
     sealed_key: str | None = None
+    earlier_keys: tuple[str, ...] = ()
     sees: tuple[str, ...] = ()
     commands: tuple[dict[str, Any], ...] = ()
 
@@ -88,6 +92,14 @@ def token_hash(token: str) -> str:
 def renewed(device: Device, token: str) -> Device:
     """With a new token to come; the old one works until the new one is first used."""
     return replace(device, pending=token_hash(token))
+
+
+def rekeyed(device: Device, sealed_key: str | None) -> Device:
+    """With this key, or none, and the one it had among the earlier ones."""
+    if device.sealed_key is None or device.sealed_key == sealed_key:
+        return replace(device, sealed_key=sealed_key)
+    earlier = (device.sealed_key, *device.earlier_keys)[:MOST_EARLIER_KEYS]
+    return replace(device, sealed_key=sealed_key, earlier_keys=earlier)
 
 
 def promoted(device: Device) -> Device:

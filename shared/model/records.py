@@ -5,7 +5,9 @@ second, degrees, pascals; levels are 0 to 1. What a source said that has no fiel
 `extra` under the source's own name and unit.
 """
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -213,6 +215,20 @@ def winner(one: NamedRecord, other: NamedRecord) -> NamedRecord:
     module, then the later `asof`, then (having to choose) the greater bytes.
     """
     return max(one, other, key=_rank)
+
+
+class Heard(NamedTuple):
+    """What a device last said of itself. battery: the newest level that it told."""
+
+    time: datetime
+    battery: float | None
+
+
+def last_heard(reports: Sequence[Report]) -> Heard:
+    """From reports of one device, of which there is at least one."""
+    newest_first = sorted(reports, key=lambda report: report.time, reverse=True)
+    levels = (report.battery for report in newest_first if report.battery is not None)
+    return Heard(newest_first[0].time, next(levels, None))
 
 
 def _rank(record: NamedRecord) -> tuple[int, int, bytes]:

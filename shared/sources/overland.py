@@ -3,11 +3,15 @@
 Facts are from the app's README and code. Units there are SI. A batch holds positions, visits,
 finished trips and events in the app's life; beside them may stand where the phone is now, while a
 backlog is being sent, and the trip it is on.
+
+What is delivered twice is stored once, with one exception: an event in the app's life that has no
+timestamp is of the time it arrived, and so of another time when it arrives again.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from shared.model.ids import named_id
 from shared.model.records import Event, Fix, Status, Visit
@@ -15,6 +19,7 @@ from shared.model.time import MICROSECOND, parse_rfc3339
 from shared.sources.fields import (
     Rules,
     course,
+    level,
     number,
     one_of,
     percentage,
@@ -26,13 +31,14 @@ from shared.sources.fields import (
 )
 from shared.sources.push import (
     Decoded,
-    Fault,
     Outbox,
     Path,
     Push,
+    keep_beside,
     parse_json,
     plausible,
     read_each,
+    with_extra,
 )
 
 NAME = "overland"
@@ -47,14 +53,17 @@ def decode(push: Push) -> Decoded:
     try:
         batch = parse_json(push.body)
     except ValueError as error:
-        decoded.faults.append(Fault(str(error)))
+        decoded.fault(str(error))
         return decoded
     if not isinstance(batch, dict):
-        decoded.faults.append(Fault("not a batch: a JSON object with a list of locations"))
+        decoded.fault("not a batch: a JSON object with a list of locations")
         return decoded
-    read_each(push, _features(batch), _feature, decoded)
+    rules = _PERCENT if any(map(_says_percent, _features(batch))) else _FRACTION
+    read_each(push, _features(batch), partial(_feature, rules), decoded)
     if batch.get("trip") is not None:
         read_each(push, [(("trip",), batch["trip"])], _trip_in_progress, decoded)
+    beside = {name: value for name, value in batch.items() if name not in _OF_A_BATCH}
+    keep_beside("batch", beside, (), 0, decoded)
     return decoded
 
 
@@ -74,35 +83,88 @@ def _features(batch: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
         yield ("current",), batch["current"]
 
 
-def _feature(push: Push, feature: dict[str, Any], decoded: Decoded) -> None:
+def _says_percent(item: tuple[Path, Any]) -> bool:
+    """Whether a feature's battery level is one above 1: then 1 means 1 % in the whole batch."""
+    properties = item[1].get("properties") if isinstance(item[1], dict) else None
+    said = properties.get("battery_level") if isinstance(properties, dict) else None
+    if said is None or type(said) is float:
+        return said is not None and said > 1
+    try:
+        return (number(said) or 0) > 1
+    except ValueError:
+        return False
+
+
+def _feature(rules: "_Levels", push: Push, feature: dict[str, Any], decoded: Decoded) -> None:
     properties, geometry = feature.get("properties"), feature.get("geometry")
     if not isinstance(properties, dict):
         raise ValueError("the feature has no properties")
+    start, beside = len(decoded.records), _beside_properties(feature)
     if properties.get("type") == "trip":
-        _finished_trip(push, {**properties, "geometry": geometry}, decoded)
-    elif geometry is None:
-        _sign_of_life(push, properties, decoded)
-    elif properties.get("action") == "visit":
-        _visit(push, properties, _coordinates(geometry), decoded)
+        _finished_trip(push, properties, decoded)
+        if geometry is not None:
+            beside["geometry"] = geometry
+    elif geometry is None or ("action" in properties and _is_empty(geometry)):
+        _sign_of_life(rules, push, properties, decoded)
     else:
-        _position(push, properties, _coordinates(geometry), decoded)
+        coordinates = _coordinates(geometry)
+        if properties.get("action") == "visit":
+            told = 2
+            _visit(push, properties, coordinates, decoded)
+        else:
+            told = 3 if _is_altitude(properties, coordinates) else 2
+            _position(rules, push, properties, coordinates, decoded)
+        if len(coordinates) > told:
+            beside.setdefault("geometry", {})["coordinates"] = coordinates
+    if beside:
+        decoded.records[start] = with_extra(decoded.records[start], "feature", beside)
+
+
+def _beside_properties(feature: dict[str, Any]) -> dict[str, Any]:
+    """What a feature says in members that GeoJSON does not ask of a point with properties."""
+    beside = {name: feature[name] for name in feature.keys() - _OF_A_FEATURE}
+    if feature.get("type") not in (None, "Feature"):
+        beside["type"] = feature["type"]
+    geometry = feature.get("geometry")
+    if isinstance(geometry, dict):
+        more = geometry.keys() - _OF_A_GEOMETRY
+        if more:
+            beside["geometry"] = {name: geometry[name] for name in more}
+    return beside
+
+
+def _is_empty(geometry: Any) -> bool:
+    """Whether it is a point that is nowhere: what the app may send when it has no position yet."""
+    found = geometry.get("coordinates") if isinstance(geometry, dict) else None
+    return isinstance(found, list) and all(degrees is None for degrees in found)
 
 
 def _coordinates(geometry: Any) -> list[Any]:
     found = geometry.get("coordinates") if isinstance(geometry, dict) else None
-    if not isinstance(found, list) or len(found) < 2:
+    if not isinstance(found, list) or len(found) < 2 or geometry.get("type", "Point") != "Point":
         raise ValueError("the geometry is no point")
     return found
 
 
+def _is_altitude(properties: dict[str, Any], coordinates: list[Any]) -> bool:
+    """Whether the third coordinate says nothing but the altitude, which it becomes if need be."""
+    if len(coordinates) < 3:
+        return False
+    if properties.get("altitude") is None:
+        properties["altitude"] = coordinates[2]
+    return coordinates[2] is None or bool(properties["altitude"] == coordinates[2])
+
+
 def _position(
-    push: Push, properties: dict[str, Any], coordinates: list[Any], decoded: Decoded
+    rules: "_Levels",
+    push: Push,
+    properties: dict[str, Any],
+    coordinates: list[Any],
+    decoded: Decoded,
 ) -> None:
     lat, lon = position(coordinates[1], coordinates[0])
     time, offset = _instant(push, "timestamp", properties.pop("timestamp", None))
-    if len(coordinates) > 2:
-        properties.setdefault("altitude", coordinates[2])
-    fields, extra = read_fields(properties, _FIX)
+    fields, extra = read_fields(properties, rules.fix)
     decoded.records.append(
         Fix(
             source=NAME,
@@ -118,9 +180,13 @@ def _position(
     )
 
 
-def _sign_of_life(push: Push, properties: dict[str, Any], decoded: Decoded) -> None:
-    time, _ = _instant(push, "timestamp", properties.pop("timestamp", None))
-    fields, extra = read_fields(properties, _STATUS)
+def _sign_of_life(
+    rules: "_Levels", push: Push, properties: dict[str, Any], decoded: Decoded
+) -> None:
+    timestamp, time = properties.pop("timestamp", None), push.received
+    if timestamp is not None or "action" not in properties:
+        time, _ = _instant(push, "timestamp", timestamp)
+    fields, extra = read_fields(properties, rules.status)
     decoded.records.append(
         Status(
             source=NAME,
@@ -210,15 +276,9 @@ def _instant(push: Push, name: str, value: Any) -> tuple[datetime, int | None]:
     return plausible(time, push.received), offset
 
 
-def _level(value: Any) -> float | None:
-    """0 to 1; GPSLogger sends percent under the same name, so what is above 1 is percent."""
-    level = unless_negative(value)
-    return level if level is None or level <= 1 else percentage(level)
-
-
 _STATUS: Rules = {
     "action": ("trigger", text),
-    "battery_level": ("battery", _level),
+    "battery_level": ("battery", level),
     "battery_state": (
         "power",
         one_of({"unknown": None, "unplugged": "unplugged", "charging": "charging", "full": "full"}),
@@ -236,4 +296,21 @@ _FIX: Rules = {
     "motion": ("motion", texts),
     "wifi": ("wifi", text),
 }
+
+
+class _Levels(NamedTuple):
+    """Rules by which to read a batch. The app's battery levels go to 1. GPSLogger sends percent
+    under the same name: a batch with a level above 1 has percent throughout, but its 1 % alone
+    cannot be told from the app's 1."""
+
+    status: Rules
+    fix: Rules
+
+
+_IN_PERCENT: Rules = {"battery_level": ("battery", percentage)}
+_FRACTION = _Levels(_STATUS, _FIX)
+_PERCENT = _Levels({**_STATUS, **_IN_PERCENT}, {**_FIX, **_IN_PERCENT})
 _VISIT: Rules = {"horizontal_accuracy": ("accuracy", unless_negative)}
+_OF_A_BATCH = ("locations", "current", "trip")
+_OF_A_FEATURE = {"type", "geometry", "properties"}
+_OF_A_GEOMETRY = {"type", "coordinates"}

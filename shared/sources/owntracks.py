@@ -4,6 +4,9 @@ Facts are from the OwnTracks booklet (JSON, HTTP mode, payload encryption) and t
 Units there: speed in km/h, pressure in kPa, battery in percent. What other apps send in this form
 is read by the same rules, although GPSLogger's templates in the wild put m/s under `vel`: nothing
 in the message tells, so what the format documents holds.
+
+What is delivered twice is stored once, with one exception: a sign of life that says neither `tst`
+nor `created_at` is of the time it arrived, and so of another time when it arrives again.
 """
 
 import base64
@@ -37,15 +40,16 @@ from shared.sources.fields import (
 )
 from shared.sources.push import (
     Decoded,
-    Fault,
     Friend,
     Outbox,
     Path,
     Push,
     Read,
+    keep_beside,
     parse_json,
     plausible,
     read_each,
+    with_extra,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +61,8 @@ VERSION = 1
 # Seconds from 1970 to Apple's epoch, 2001-01-01.
 _APPLE_EPOCH = 978_307_200
 _KEY_BYTES = 32
+# Apps send one message or an array of them. An array in an array still is no accident of ours.
+_DEEPEST_ARRAY = 2
 
 
 def decode(push: Push) -> Decoded:
@@ -68,16 +74,19 @@ def decode(push: Push) -> Decoded:
     return decoded
 
 
-def reply(push: Push, outbox: Outbox, _decoded: Decoded) -> bytes:
+def reply(push: Push, outbox: Outbox, decoded: Decoded) -> bytes:
     """Friends' cards and positions, then commands: a JSON array, encrypted if the device does."""
     messages = [message for friend in outbox.friends for message in _about(friend)]
     messages += outbox.commands
     if not messages:
         return b"[]"
     plain = msgspec.json.encode(messages)
-    if push.key is None:
+    # A phone that was not set up anew yet has the key it encrypts with. Later on, an earlier key
+    # only says that the report waited long in its queue.
+    key = decoded.key if push.renewing and decoded.key is not None else push.key
+    if key is None:
         return plain
-    sealed = _secret_box(push.key).encrypt(plain, outbox.nonce)
+    sealed = _secret_box(key).encrypt(plain, outbox.nonce)
     return msgspec.json.encode(
         {"_type": "encrypted", "data": base64.b64encode(sealed).decode("ascii")}
     )
@@ -103,25 +112,43 @@ def _read_text(push: Push, body: bytes, decoded: Decoded) -> None:
     try:
         value = parse_json(body)
     except ValueError as error:
-        decoded.faults.append(Fault(str(error)))
-    else:
-        read_each(push, _messages(value, ()), _message, decoded)
+        decoded.fault(str(error))
+        return
+    lists: list[tuple[Path, dict[str, Any]]] = []
+    read_each(push, _messages(value, (), lists), _message, decoded)
+    for path, message in lists:
+        _waypoints(push, message, path, decoded)
 
 
-def _messages(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    if isinstance(value, list):
+def _messages(
+    value: Any, path: Path, lists: list[tuple[Path, dict[str, Any]]]
+) -> Iterator[tuple[Path, Any]]:
+    """The messages with their places in the body. Lists of waypoints are put aside."""
+    if isinstance(value, list) and (not path or (value and len(path) < _DEEPEST_ARRAY)):
         for index, item in enumerate(value):
-            yield from _messages(item, (*path, index))
+            if type(item) is dict or type(item) is list:
+                yield from _messages(item, (*path, index), lists)
+            else:
+                yield (*path, index), item
     elif isinstance(value, dict) and value.get("_type") == "waypoints":
-        yield from _listed_waypoints(value.get("waypoints"), path)
+        lists.append((path, value))
     else:
         yield path, value
 
 
-def _listed_waypoints(listed: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    for index, item in enumerate(listed if isinstance(listed, list) else ()):
-        message = {"_type": "waypoint", **item} if isinstance(item, dict) else item
-        yield (*path, "waypoints", index), message
+def _waypoints(push: Push, message: dict[str, Any], path: Path, decoded: Decoded) -> None:
+    listed = message.get("waypoints")
+    if not isinstance(listed, list) or not listed:
+        decoded.fault("its waypoints are no list, or none", path)
+        return
+    start = len(decoded.records)
+    items = (
+        ((*path, "waypoints", index), {"_type": "waypoint", **item} if type(item) is dict else item)
+        for index, item in enumerate(listed)
+    )
+    read_each(push, items, _message, decoded)
+    beside = {name: value for name, value in message.items() if name not in _OF_A_LIST}
+    keep_beside("waypoints", beside, path, start, decoded)
 
 
 def _message(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
@@ -133,15 +160,36 @@ def _message(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
 
 
 def _encrypted(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
+    """Reads what is inside. What of it cannot be read has no bytes of its own in the body: then the
+    envelope is kept as a whole."""
+    text, decoded.key = _opened(push, message.pop("data", None))
+    inside = Decoded(raws=decoded.raws)
+    _read_text(push, text, inside)
+    if message and inside.records and not inside.faults:
+        inside.records[0] = with_extra(inside.records[0], "encrypted", message)
+    decoded.records += inside.records
+    if inside.faults:
+        first, count = inside.faults[0], len(inside.faults) + inside.more_faults
+        number = f"{count} parts cannot be read; " if count > 1 else ""
+        raise ValueError(f"{number}{f'{first.where}: ' if first.where else ''}{first.reason}")
+    if not inside.records:
+        raise ValueError("there is no report in it")
+
+
+def _opened(push: Push, data: Any) -> tuple[bytes, bytes]:
+    """The text inside, and the passphrase that opened it."""
     from nacl.exceptions import CryptoError
 
-    if push.key is None:
+    keys = [key for key in (push.key, *push.earlier_keys) if key is not None]
+    if not keys:
         raise ValueError("encrypted, and this device has no key here; pair it again with its key")
-    try:
-        text = _secret_box(push.key).decrypt(_from_base64(message.get("data")))
-    except (CryptoError, ValueError) as error:
-        raise ValueError("it cannot be decrypted with this device's key") from error
-    _read_text(push, text, decoded)
+    refused: Exception | None = None
+    for key in keys:
+        try:
+            return _secret_box(key).decrypt(_from_base64(data)), key
+        except (CryptoError, ValueError) as error:
+            refused = error
+    raise ValueError("it cannot be decrypted with this device's key") from refused
 
 
 def _secret_box(passphrase: bytes) -> "SecretBox":
@@ -178,18 +226,27 @@ def _location(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
 
 
 def _sign_of_life(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
-    tst = message.pop("tst", None)
+    time = _time_of_life(push, message.pop("tst", None), message.get("created_at"))
     fields, extra = read_fields(message, _STATUS)
     decoded.records.append(
         Status(
             source=NAME,
             source_version=VERSION,
             device=push.device,
-            time=push.received if tst is None else _time(push, tst),
+            time=time,
             extra=extra,
             **fields,
         )
     )
+
+
+def _time_of_life(push: Push, tst: Any, created: Any) -> datetime:
+    if tst is not None:
+        return _time(push, tst)
+    try:
+        return _time(push, created)
+    except ValueError:
+        return push.received
 
 
 def _status(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
@@ -230,6 +287,8 @@ def _waypoint(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
         raise ValueError("a waypoint has a tst or a rid, by which transitions point to it")
     lat, lon = _optional_position(message)
     fields, extra = read_fields(message, _PLACE)
+    # A place known by its region alone does not say when it was made: records are listed by time.
+    fields.setdefault("time", push.received)
     decoded.records.append(
         Place(
             id=id,
@@ -276,6 +335,7 @@ def _card(push: Push, message: dict[str, Any], decoded: Decoded) -> None:
             source=NAME,
             source_version=VERSION,
             asof=push.received,
+            time=push.received,
             keys=(device_key(push.device),),
             extra=extra,
             **fields,
@@ -434,10 +494,12 @@ def _name(value: Any) -> tuple[str, ...] | None:
     return None if name is None else (name,)
 
 
-def _creation(value: Any) -> datetime:
-    return from_epoch(required_number("tst", value))
+def _creation(value: Any) -> datetime | None:
+    made = from_epoch(required_number("tst", value))
+    return made if made > EPOCH else None
 
 
+_OF_A_LIST = ("_type", "waypoints")
 _POWERS: Mapping[float, Power | None] = {0: None, 1: "unplugged", 2: "charging", 3: "full"}
 
 _STATUS: Rules = {

@@ -12,14 +12,25 @@ As the body of a custom URL in GPSLogger for Android:
     {"time": "%TIMESTAMP", "lat": "%LAT", "lon": "%LON", "accuracy": "%ACC", "altitude": "%ALT",
      "speed": "%SPD", "course": "%DIR", "battery_percent": "%BATT", "charging": "%ISCHARGING"}
 
+The members of one report may also be the parameters of the URL, or a body of that form, with GET,
+POST or PUT. As a custom URL in GPSLogger, which uses GET unless told otherwise:
+
+    <base>/ingest/report?lat=%LAT&lon=%LON&time=%TIME&accuracy=%ACC&speed=%SPD&altitude=%ALT
+        &course=%DIR&battery_percent=%BATT&token=…
+
+(all in one line). In a URL the parameters `token`, `api_key`, `u` and `d` are not of the report. Of
+members with the same name the last one counts, in JSON as in a URL.
+
 The answer says how many records were stored, and what could not be read (it is kept as a reject):
 
     {"result": "ok", "stored": 1, "rejected": [{"where": "[1]", "reason": "time is missing"}]}
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta, Struct
@@ -43,10 +54,10 @@ from shared.sources.fields import (
 )
 from shared.sources.push import (
     Decoded,
-    Fault,
     Outbox,
     Path,
     Push,
+    keep_beside,
     parse_json,
     plausible,
     read_each,
@@ -57,6 +68,9 @@ VERSION = 1
 
 # Seconds beyond this would be after the year 5138: such a number counts milliseconds.
 _MOST_SECONDS = 1e11
+
+_PARAMETER = re.compile(rb"[A-Za-z_][\w.%-]*=")
+_MOST_PARAMETERS = 1000
 
 Number = float | str
 
@@ -103,11 +117,14 @@ def decode(push: Push) -> Decoded:
     if not push.body:
         return decoded
     try:
-        body = parse_json(push.body)
+        body = _parameters(push.body) or parse_json(push.body)
     except ValueError as error:
-        decoded.faults.append(Fault(str(error)))
-    else:
-        read_each(push, _reports(body), _report, decoded)
+        decoded.fault(str(error))
+        return decoded
+    read_each(push, _reports(body), _report, decoded)
+    if isinstance(body, dict) and isinstance(body.get("reports"), list):
+        beside = {name: value for name, value in body.items() if name != "reports"}
+        keep_beside("batch", beside, (), 0, decoded)
     return decoded
 
 
@@ -120,6 +137,25 @@ def reply(_push: Push, _outbox: Outbox, decoded: Decoded) -> bytes:
             "rejected": [{"where": f.where, "reason": f.reason} for f in decoded.faults],
         }
     )
+
+
+def _parameters(body: bytes) -> dict[str, str]:
+    """The members of a report that is written as the parameters of a URL; none of another body."""
+    if not _PARAMETER.match(body):  # as no JSON begins
+        return {}
+    escaped = body.decode("utf-8", "backslashreplace")
+    members = dict(
+        parse_qsl(
+            escaped,
+            keep_blank_values=True,
+            max_num_fields=_MOST_PARAMETERS,
+            errors="backslashreplace",
+        )
+    )
+    if "T" in members.get("time", ""):
+        # A + that was not escaped means a space, and no time has one there.
+        members["time"] = members["time"].replace(" ", "+")
+    return members
 
 
 def _reports(body: Any) -> Iterator[tuple[Path, Any]]:
@@ -137,12 +173,18 @@ def _report(push: Push, report: dict[str, Any], decoded: Decoded) -> None:
     time, offset = _instant(report.pop("time", None))
     plausible(time, push.received)
     if isinstance(report.get("extra"), dict):
-        report = {**report.pop("extra"), **report}
+        report = _with_its_extra(report.pop("extra"), report)
     lat, lon = report.pop("lat", None), report.pop("lon", None)
     if lat is None and lon is None:
         decoded.records.append(_status(push, time, report))
     else:
         decoded.records.append(_fix(push, time, offset, position(lat, lon), report))
+
+
+def _with_its_extra(given: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """The report with the members of its `extra`. Those it has itself too stay in there."""
+    twice = {name: given[name] for name in given if name in report or name == "extra"}
+    return {**given, **report, **({"extra": twice} if twice else {})}
 
 
 def _fix(

@@ -8,16 +8,18 @@ jams its queue.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.model.ids import content_id, named_id
-from shared.model.records import AnyRecord, Fix, Reject
+from shared.model.records import AnyRecord, Fix, Record, Reject
 from shared.model.time import EPOCH
+from shared.sources.fields import kept
 
 OLDEST = EPOCH + timedelta(days=30 * 365.25)
 NEWEST_AHEAD = timedelta(days=1)
@@ -32,18 +34,25 @@ REPORT_LIMIT = 64 * 1024
 bounded."""
 
 _LONGEST_REASON = 200
+_LONGEST_NAME = 100
 _msgpack = msgspec.msgpack.Encoder()
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Path = tuple[str | int, ...]
 """The way to a value in a JSON body, e.g. `("locations", 3)`."""
 
+R = TypeVar("R", bound=Record)
+
 
 @dataclass(frozen=True, slots=True)
 class Push:
     """One request of an app, after its credential was accepted.
 
+    body: what was sent; of a request without any, the parameters of its URL but for the credential.
     device: our id of it. key: the passphrase the device encrypts with, if it does.
+    earlier_keys: those it had before, newest first: a phone's queue may still hold what it
+    encrypted with them. renewing: its newest credential was never used, so the phone may not have
+    `key` yet.
     truncated: the body was longer than `ingest` reads; `body` is its beginning.
     """
 
@@ -51,6 +60,8 @@ class Push:
     device: str
     received: datetime
     key: bytes | None = None
+    earlier_keys: tuple[bytes, ...] = ()
+    renewing: bool = False
     user_agent: str = ""
     truncated: bool = False
 
@@ -65,17 +76,37 @@ class Fault:
     @property
     def where(self) -> str | None:
         """The path as text, e.g. `locations[3]`."""
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
-        return "".join(steps).removeprefix(".") or None
+        return "".join(map(_step, self.path)).removeprefix(".") or None
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    # A member's name may be anything, at any length.
+    return f".{step[:_LONGEST_NAME]}" if step else '[""]'
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What a request held: records, the raw bytes that they point to by SHA-256, and faults."""
+    """What a request held: records, the raw bytes that they point to by SHA-256, and faults.
+
+    more_faults: how many there are beyond those that are listed. key: the passphrase that opened
+    it, if it was encrypted.
+    """
 
     records: list[AnyRecord] = field(default_factory=list)
     raws: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    more_faults: int = 0
+    key: bytes | None = None
+
+    def fault(self, reason: str, path: Path = ()) -> None:
+        """Adds a fault. Beyond what is told one by one they are only counted: a body of 4 MB may
+        hold two million."""
+        if len(self.faults) > MOST_PARTS:
+            self.more_faults += 1
+        else:
+            self.faults.append(Fault(reason[:_LONGEST_REASON], path))
 
     def keep_raw(self, data: bytes) -> str:
         sha256 = content_id(data)
@@ -128,16 +159,42 @@ Read = Callable[[Push, dict[str, Any], Decoded], None]
 def read_each(push: Push, items: Iterable[tuple[Path, Any]], read: Read, decoded: Decoded) -> None:
     """Reads values of the body one by one: a bad one becomes a fault and costs no other."""
     for path, value in items:
+        if not isinstance(value, dict):
+            decoded.fault(f"{type(value).__name__} where a JSON object belongs", path)
+            continue
         try:
-            if not isinstance(value, dict):
-                raise ValueError(f"{type(value).__name__} where a JSON object belongs")
             before = len(decoded.records)
             read(push, value, decoded)
             if len(push.body) > REPORT_LIMIT and any(map(_too_large, decoded.records[before:])):
                 del decoded.records[before:]
                 raise ValueError(f"it says more than {REPORT_LIMIT} bytes that no field holds")
         except ValueError as error:
-            decoded.faults.append(Fault(str(error)[:_LONGEST_REASON], path))
+            decoded.fault(str(error), path)
+
+
+def keep_beside(
+    name: str, members: Mapping[str, Any], path: Path, start: int, decoded: Decoded
+) -> None:
+    """Keeps what stands at `path` beside a list of reports, with the first record of the list.
+
+    start: where the records of the list begin. Where there is none, or no room in it, each member
+    becomes a fault of its own.
+    """
+    told = {member: value for member, value in members.items() if value is not None}
+    if told and len(decoded.records) > start:
+        record = with_extra(decoded.records[start], name, told)
+        if not _too_large(record):
+            decoded.records[start] = record
+            return
+    for member in told:
+        decoded.fault("it stands beside reports, and with none of them", (*path, member))
+
+
+def with_extra(record: R, name: str, members: Mapping[str, Any]) -> R:
+    """The record with these members in `extra`, under the name or one like it that is free."""
+    while name in record.extra:
+        name += "_"
+    return replace(record, extra={**record.extra, name: kept(members)})
 
 
 def _too_large(record: AnyRecord) -> bool:
@@ -151,10 +208,11 @@ def with_rejects(source: PushSource, push: Push, decoded: Decoded) -> Decoded:
     A body that said nothing at all is a fault too; an empty one (OwnTracks sends it) is not.
     """
     if push.body and not decoded.records and not decoded.faults:
-        decoded.faults.append(Fault("there is no report in it"))
-    if len(decoded.faults) > MOST_PARTS:
+        decoded.fault("there is no report in it")
+    count = len(decoded.faults) + decoded.more_faults
+    if count > MOST_PARTS:
         first = decoded.faults[0]
-        reason = f"{len(decoded.faults)} parts cannot be read; {first.where}: {first.reason}"
+        reason = f"{count} parts cannot be read; {first.where}: {first.reason}"
         decoded.faults = [Fault(reason)]
     paths = [fault.path for fault in decoded.faults]
     for fault, part in zip(decoded.faults, _parts(push.body, paths), strict=True):
@@ -226,7 +284,8 @@ def parse_json(body: bytes) -> Any:
     """Any JSON value; `ValueError` saying what is wrong with the text, nesting included.
 
     A number or character that JSON or the store cannot hold (`NaN`, `1e400`, half of an emoji, a
-    byte of another encoding) is text in the result: it must not cost a batch its other points.
+    byte of another encoding) is text in the result: it must not cost a batch its other points. Of
+    members with the same name in one object the last one counts.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:

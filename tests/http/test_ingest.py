@@ -18,16 +18,24 @@ from nacl.secret import SecretBox
 from werkzeug.test import TestResponse
 
 from shared.http.ingest import BODY_LIMIT, SOURCES, ingest
-from shared.http.later import Settle
 from shared.model import packing
-from shared.model.access import renewed
+from shared.model.access import rekeyed, renewed
 from shared.model.ids import content_id
-from shared.model.records import NAMED_KINDS, AnyRecord, Fix, Reject, Status
+from shared.model.records import (
+    NAMED_KINDS,
+    AnyRecord,
+    Fix,
+    Person,
+    Place,
+    Reject,
+    Status,
+    canonical,
+)
 from shared.model.time import from_epoch
 from shared.node import Node
 from shared.sources import owntracks
-from shared.sources.push import MOST_PARTS
-from shared.store.protocol import NOTHING, StoreUnavailable
+from shared.sources.push import MOST_PARTS, Push, with_rejects
+from shared.store.protocol import NOTHING, Settle, StoreUnavailable
 from shared.store.sqlite import SqliteStore
 from tests.http import phones
 from tests.http.phones import NOW, OWNTRACKS, TOKEN, a_device, a_node, basic, client, deliver
@@ -94,9 +102,31 @@ def test_mounted_by_the_server(node: Node) -> None:
 @pytest.mark.parametrize("path", SOURCES)
 def test_get_says_the_name_of_the_device(node: Node, path: str) -> None:
     assert said(client(node).get(path, headers=basic("me", TOKEN))) == {"name": "Phone"}
+    url = f"{path}?u=me&d=phone&token={TOKEN}"
+    assert said(client(node).get(url)) == {"name": "Phone"}
+    assert dump(node) == NOTHING_AT_ALL
 
 
-@pytest.mark.parametrize("path", ["/", "/ingest", "/pubs", "/ingestpub", "/ingest/ingest/pub"])
+@pytest.mark.parametrize("path", ["//pub", "/ingest//pub", "/ingest/pub//", "//ingest///pub"])
+def test_slashes_too_many(node: Node, path: str) -> None:
+    assert said(deliver(node, OWNTRACKS, environ_overrides={"PATH_INFO": path})) == []
+    assert len(fixes(node)) == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/ingest", "/ingest/", "//"])
+@pytest.mark.parametrize("headers", [basic("me", TOKEN), {}], ids=["known", "unknown"])
+def test_a_phone_that_knows_only_the_host_keeps_its_reports(
+    node: Node, path: str, headers: dict[str, str]
+) -> None:
+    there = {"PATH_INFO": path}
+    answer = deliver(node, OWNTRACKS, headers=headers, environ_overrides=there)
+    assert answer.status_code == 503
+    assert answer.content_type == "application/problem+json"
+    assert "/pub" in json.loads(answer.data)["detail"]
+    assert client(node).get("/", environ_overrides=there).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/pubs", "/ingestpub", "/ingest/ingest/pub"])
 def test_nothing_is_delivered_elsewhere(node: Node, path: str) -> None:
     answer = deliver(node, OWNTRACKS, path)
     assert answer.status_code == 404
@@ -104,12 +134,75 @@ def test_nothing_is_delivered_elsewhere(node: Node, path: str) -> None:
     assert "/pub" in json.loads(answer.data)["detail"]
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-def test_other_methods(node: Node, method: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT"])
+def test_other_methods_with_a_body_deliver_too(node: Node, method: str) -> None:
     answer = client(node).open("/pub", method=method, headers=basic("me", TOKEN), data=OWNTRACKS)
+    assert said(answer) == []
+    assert len(fixes(node)) == 1
+
+
+def test_a_method_that_delivers_nothing(node: Node) -> None:
+    answer = client(node).delete("/pub", headers=basic("me", TOKEN), data=OWNTRACKS)
     assert answer.status_code == 405
-    assert answer.headers["Allow"] == "GET, HEAD, POST"
+    assert answer.headers["Allow"] == "GET, HEAD, PATCH, POST, PUT"
     assert fixes(node) == []
+
+
+# Reports in the URL
+
+IN_URL = "lat=51.5&lon=-0.12&time=1700000000"
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST", "PUT"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"{IN_URL}&token={TOKEN}",
+        f"u=me&d=phone&api_key={TOKEN}&{IN_URL}&",
+        f"%74oken={TOKEN}&{IN_URL}",
+    ],
+)
+def test_a_report_in_the_url(node: Node, method: str, query: str) -> None:
+    answer = client(node).open(f"/report?{query}", method=method)
+    assert said(answer) == {"result": "ok", "stored": 1, "rejected": []}
+    (fix,) = fixes(node)
+    assert (fix.source, fix.lat, fix.lon, fix.extra) == ("plain", 51.5, -0.12, {})
+    assert fix.time == from_epoch(1700000000)
+
+
+def test_the_url_of_gpslogger(node: Node) -> None:
+    url = (
+        "/ingest/report?lat=51.5&lon=-0.12&time=2023-11-14T22:13:20.000Z&accuracy=8.0&speed=1.25"
+        f"&altitude=35.5&course=270.0&battery_percent=53&token={TOKEN}"
+    )
+    assert said(client(node).get(url))["stored"] == 1
+    (fix,) = fixes(node)
+    assert (fix.time, fix.accuracy, fix.speed) == (from_epoch(1700000000), 8, 1.25)
+    assert (fix.altitude, fix.course, fix.battery) == (35.5, 270, 0.53)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_url_that_cannot_be_read_is_kept_without_its_token(
+    node: Node, path: str, method: str
+) -> None:
+    url = f"{path}?token={TOKEN}&lat=51.5&Token={TOKEN}&lon=%3F"
+    said(client(node).open(url, method=method, headers=basic("me", TOKEN)))
+    (reject,) = rejects(node)
+    assert node.store.raw(reject.raw or "") == b"lat=51.5&lon=%3F"
+    assert fixes(node) == []
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_head_delivers_nothing(node: Node, path: str) -> None:
+    answer = client(node).head(f"{path}?{IN_URL}&token={TOKEN}")
+    assert answer.status_code == 200
+    assert dump(node) == NOTHING_AT_ALL
+
+
+def test_a_body_counts_more_than_the_url(node: Node) -> None:
+    said(deliver(node, PLAIN, "/report?lat=1&lon=2&time=1600000000"))
+    assert [fix.lat for fix in fixes(node)] == [51.5]
 
 
 # Apps as they really send
@@ -193,8 +286,9 @@ def test_an_empty_body_is_acknowledged_and_leaves_nothing(node: Node, path: str)
         ({}, f"?token={TOKEN}"),
         ({}, f"?api_key={TOKEN}"),
         (basic("me", "wrong"), f"?token={TOKEN}"),
+        ({}, f"?token=wrong&token={TOKEN}"),
     ],
-    ids=["basic password", "basic user", "bearer", "token", "api_key", "second"],
+    ids=["basic password", "basic user", "bearer", "token", "api_key", "second", "third"],
 )
 def test_known_credentials(node: Node, headers: dict[str, str], query: str) -> None:
     assert said(deliver(node, OWNTRACKS, f"/pub{query}", headers=headers)) == []
@@ -361,6 +455,20 @@ def test_a_client_that_went_away_stores_nothing(node: Node) -> None:
     assert dump(node) == NOTHING_AT_ALL
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"_type":"card","name":"Ada"}', Person),
+        (b'{"_type":"waypoint","desc":"Home","rid":"ab"}', Place),
+    ],
+)
+def test_what_says_no_time_is_listed_too(
+    node: Node, body: bytes, kind: type[Person | Place]
+) -> None:
+    said(deliver(node, body))
+    assert len(node.store.page(kind, end=NOW + timedelta(seconds=1)).records) == 1
+
+
 # Friends and commands
 
 FACE = b"\x89PNG\r\n\x1a\nface"
@@ -403,6 +511,13 @@ def test_commands_wait_for_the_device_they_are_for(household: Node) -> None:
     assert COMMAND in said(deliver(household, OWNTRACKS))
 
 
+def test_a_command_reaches_a_device_without_friends(tmp_path: Path) -> None:
+    with a_node(tmp_path, a_device(commands=(COMMAND,))) as node:
+        assert said(deliver(node, OWNTRACKS)) == [COMMAND]
+        assert said(deliver(node, OWNTRACKS)) == []
+        assert len(fixes(node)) == 1
+
+
 def test_a_report_is_acknowledged_though_friends_cannot_be_read(
     household: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,7 +532,7 @@ BOX = SecretBox(KEY.ljust(32, b"\0"))
 
 @pytest.fixture
 def sealed_household(household: Node) -> Node:
-    sealed = household.master_key.seal(KEY)
+    sealed = household.sealing_key().seal(KEY)
     household.keyring.change(
         lambda access: access.with_device(
             a_device(sees=("ada1",), commands=(COMMAND,), sealed_key=sealed)
@@ -426,8 +541,8 @@ def sealed_household(household: Node) -> Node:
     return household
 
 
-def encrypted(message: bytes) -> bytes:
-    data = base64.b64encode(BOX.encrypt(message, bytes(range(24)))).decode()
+def encrypted(message: bytes, box: SecretBox = BOX) -> bytes:
+    data = base64.b64encode(box.encrypt(message, bytes(range(24)))).decode()
     return json.dumps({"_type": "encrypted", "data": data}).encode()
 
 
@@ -457,8 +572,41 @@ def test_without_its_master_key_a_node_lets_the_phone_keep_its_report(
     sealed_household: Node,
 ) -> None:
     (sealed_household.settings.data / "master.key").write_text("00" * 32)
-    del sealed_household.master_key
     assert deliver(sealed_household, encrypted(OWNTRACKS)).status_code == 503
+
+
+def test_a_new_key_leaves_the_old_one_in_use(sealed_household: Node) -> None:
+    node, headers = sealed_household, basic("me", "new-token")
+    new_box = SecretBox(b"new".ljust(32, b"\0"))
+    sealed = node.sealing_key().seal(b"new")
+    node.keyring.change(
+        lambda access: access.with_device(
+            renewed(rekeyed(access.devices["phone1"], sealed), "new-token")
+        )
+    )
+
+    def opens(answer: TestResponse, box: SecretBox) -> bool:
+        return bool(json.loads(box.decrypt(base64.b64decode(said(answer)["data"]))))
+
+    assert opens(deliver(node, encrypted(OWNTRACKS)), BOX)
+    second, third = (OWNTRACKS.replace(b"1700000000", b"170000000%d" % n) for n in (1, 2))
+    assert opens(deliver(node, encrypted(second, new_box), headers=headers), new_box)
+    # What waited in the phone's queue: the phone itself has the new key.
+    assert opens(deliver(node, encrypted(third), headers=headers), new_box)
+    assert len(fixes(node)) == 3
+    assert rejects(node) == []
+
+
+def test_an_earlier_key_that_is_lost_jams_no_phone(sealed_household: Node) -> None:
+    lost = a_device(earlier_keys=("AAAA", sealed_household.sealing_key().seal(KEY)))
+    sealed_household.keyring.change(lambda access: access.with_device(lost))
+    assert said(deliver(sealed_household, encrypted(OWNTRACKS))) == []
+    assert len(fixes(sealed_household)) == 1
+    (sealed_household.settings.data / "master.key").unlink()
+    del sealed_household.master_key
+    said(deliver(sealed_household, OWNTRACKS))
+    said(deliver(sealed_household, encrypted(OWNTRACKS)))
+    assert [reject.reason[:9] for reject in rejects(sealed_household)] == ["encrypted"]
 
 
 # Whatever comes
@@ -495,6 +643,13 @@ PAYLOADS: list[tuple[str, bytes]] = [
     ("/pub", b'{"_type":"dump","configuration":{"deviceId":"x","password":"y","a":[{"b":1}]}}'),
     ("/pub", b'{"_type":"lwt","tst":1700000000}'),
     ("/pub", b'{"_type":"encrypted","data":"AAAA"}'),
+    (
+        "/pub",
+        (
+            b'[[{"_type":"location","tst":1700000000}],{"_type":"waypoints","topic":"t",'
+            b'"waypoints":[{"rid":"ef","desc":"x"}]}]'
+        ),
+    ),
     ("/pub", b"[%b,%b]" % (OWNTRACKS, OWNTRACKS.replace(b"1700000000", b"1700000001"))),
     ("/api/v1/overland/batches", OVERLAND),
     (
@@ -505,7 +660,7 @@ PAYLOADS: list[tuple[str, bytes]] = [
             b'"arrival_date":"2026-10-01T08:00:00Z","departure_date":null,"horizontal_accuracy":5}},'
             b'{"properties":{"timestamp":"2026-10-01T08:00:00Z","action":"will_resume"}},'
             b'{"properties":{"type":"trip","start":"2026-10-01T07:00:00Z","end":"2026-10-01T08:00:00Z",'
-            b'"distance":5}}],"trip":{"start":"2026-10-01T09:00:00Z","mode":"walking"},'
+            b'"distance":5}}],"device":"x","trip":{"start":"2026-10-01T09:00:00Z","mode":"walking"},'
             b'"current":{"geometry":{"type":"Point","coordinates":[1,2]},"properties":{'
             b'"timestamp":"2026-10-01T10:00:00Z","speed":"1","battery_level":50}}}'
         ),
@@ -514,7 +669,7 @@ PAYLOADS: list[tuple[str, bytes]] = [
     (
         "/report",
         (
-            b'{"reports":[{"time":"2026-10-01T08:00:00Z","lat":1,"lon":2,"motion":["walking"],'
+            b'{"device":"x","reports":[{"time":"2026-10-01T08:00:00Z","lat":1,"lon":2,"motion":["walking"],'
             b'"extra":{"a":1},"charging":true},{"time":1700000000123,"battery":0.5}]}'
         ),
     ),
@@ -648,6 +803,34 @@ def assert_reads_back(store: Watched, record: AnyRecord, body: bytes) -> None:
         assert record.size == len(raw)
         # Those are for faults of ours.
         assert not record.reason.startswith(("cannot be decoded", "cannot be written"))
+
+
+MARK = "MARKED"
+
+
+def marked() -> Iterator[tuple[str, bytes]]:
+    """Every payload with a mark in the place of each value, and as a new member of each object."""
+    for path, body in PAYLOADS:
+        for way in paths_in(json.loads(body)):
+            value: Any = {"": json.loads(body)}
+            *most, last = ("", *way)
+            holder = value
+            for step in most:
+                holder = holder[step]
+            if isinstance(holder[last], dict):
+                holder[last]["odd"] = MARK
+                yield path, json.dumps(value[""]).encode()
+            holder[last] = MARK
+            yield path, json.dumps(value[""]).encode()
+
+
+def test_nothing_that_is_said_is_lost() -> None:
+    for path, body in marked():
+        push, source = Push(body=body, device="phone1", received=NOW), SOURCES[path]
+        decoded = with_rejects(source, push, source.decode(push))
+        kept = [*map(canonical, decoded.records), *decoded.raws.values()]
+        lost = b'"password": "MARKED"' in body  # as it must be
+        assert (MARK.encode() not in b"".join(kept)) == lost, body
 
 
 # Order

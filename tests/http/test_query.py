@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 import gpxpy
 import pytest
 from msgspec.structs import replace
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ
+from werkzeug.wrappers import Request
 
 from shared.http import pages
-from shared.http.query import ROUTES
+from shared.http.query import ROUTES, query
+from shared.keyring import Keyring
 from shared.model.access import renewed
 from shared.model.records import Event, Place, Reject, Status, Visit
 from shared.model.time import EPOCH, format_rfc3339, from_epoch
@@ -89,6 +93,26 @@ def test_a_later_sign_of_life_tells_when_it_was_last_heard_and_its_battery(ask: 
     (known,) = ask("/loc?device=phone").get_json()
     assert (known["last_report"], known["battery"]) == ("2026-11-01T12:05:00Z", 0.25)
     assert known["time"] == "2026-11-01T12:00:00Z"
+
+
+def test_positions_and_devices_tell_the_same_of_a_device(ask: Asker) -> None:
+    ask.put(fix(0), Status(device="p1", time=NOON - timedelta(hours=1), battery=0.25, **MADE))
+    (known,), (state, _) = ask("/loc").get_json(), ask("/device").get_json()
+    for told in (known, state):
+        assert (told["last_report"], told["battery"]) == ("2026-11-01T12:00:00Z", 0.25)
+
+
+def test_positions_know_a_device_that_another_process_renamed(tmp_path: Path) -> None:
+    """Also where the copy that credentials are checked against may be older."""
+    with asker(tmp_path) as ask:
+        ask.put(fix(0))
+        assert ask("/loc").status_code == 200
+        stamp = ask.node.store.stamp()
+        ask.node.store.stamp = lambda: stamp  # type: ignore[method-assign] # as in the cloud
+        other = Keyring(ask.node.store, ask.node.clock, timedelta(0))
+        other.change(lambda now: now.with_device(replace(now.devices["p1"], name="Renamed")))
+        assert ask("/loc").get_json()[0]["name"] == "Renamed"
+        assert "Renamed" in [state["name"] for state in ask("/device").get_json()]
 
 
 @pytest.mark.parametrize("url", ["/loc", "/loc?device=t1", "/loc?device=Tablet&format=json"])
@@ -301,6 +325,16 @@ def test_a_mounted_node_names_the_next_page_below_its_mount(ask: Asker) -> None:
     assert page.get_json()["next"].startswith("http://home:8080/query/loc?")
 
 
+@pytest.mark.parametrize("host", [None, "", "a b"])
+def test_without_a_usable_host_the_next_page_is_relative(ask: Asker, host: str | None) -> None:
+    put_tracks(ask)
+    environ = create_environ("/loc?from=0&limit=1", headers=AUTH) | {"HTTP_HOST": host}
+    if host is None:
+        del environ["HTTP_HOST"]
+    page = query(ask.node, Request(environ))
+    assert json.loads(page.get_data())["next"].startswith("?from=0&limit=1&cursor=")
+
+
 # Devices, records, rejects
 
 
@@ -456,16 +490,22 @@ def test_head_says_what_get_would(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "status", "words"),
     [
-        (StoreUnavailable("locked"), "again later"),
-        (StoreError("/secret/path"), "again later"),
-        (NewerData("shape 9; update Yurt"), "update Yurt"),
+        (StoreUnavailable("locked by 4711"), 503, "again later"),
+        (NewerData("shape 9; update Yurt"), 503, "update Yurt"),
+        (StoreError("give it roles/datastore.user"), 500, "give it roles/datastore.user"),
     ],
+    ids=["unavailable", "newer", "broken"],
 )
 @pytest.mark.parametrize("url", ["/loc", "/loc?from=0", "/device", "/reject", "/record?kind=visit"])
-def test_a_store_that_fails_is_a_503(
-    ask: Asker, url: str, error: StoreError, words: str, monkeypatch: pytest.MonkeyPatch
+def test_a_store_that_fails_says_whether_asking_again_helps(
+    ask: Asker,
+    url: str,
+    error: StoreError,
+    status: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: Any, **__: Any) -> Any:
         raise error
@@ -473,10 +513,36 @@ def test_a_store_that_fails_is_a_503(
     for name in ("latest", "track", "page"):
         monkeypatch.setattr(ask.node.store, name, fail)
     answer = ask(url)
-    assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
-    assert answer.headers["Retry-After"]
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+    assert ("Retry-After" in answer.headers) == isinstance(error, StoreUnavailable)
     assert words in answer.get_json(force=True)["detail"]
-    assert "/secret/path" not in answer.text
+    assert "4711" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("damage", "url"),
+    [
+        ("UPDATE fix SET data = x'ff'", "/loc"),
+        ("UPDATE fix SET data = x'ff'", "/loc?from=0"),
+        ("UPDATE status SET data = x'81'", "/device"),
+        ("UPDATE record SET data = '{' WHERE kind = 'reject'", "/reject"),
+        ("UPDATE record SET data = '{\"time\":1}' WHERE kind = 'reject'", "/reject/reject:1/raw"),
+        ("UPDATE record SET data = x'ff' WHERE kind = 'visit'", "/record?kind=visit"),
+        ("UPDATE document SET data = '[]'", "/device"),
+    ],
+)
+def test_a_damaged_record_is_a_fault_that_does_not_pass(
+    ask: Asker, tmp_path: Path, damage: str, url: str
+) -> None:
+    ask.put(fix(0), Status(device="p1", time=NOON, **MADE), reject(1))
+    ask.put(Visit(id="visit:1", device="p1", time=NOON, lat=1.0, lon=2.0, **MADE))
+    assert ask(url).status_code in (200, 404)
+    with closing(sqlite3.connect(tmp_path / "yurt.db")) as connection, connection:
+        assert connection.execute(damage).rowcount == 1
+    answer = ask(url)
+    assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+    assert "damaged" in answer.get_json(force=True)["detail"]
+    assert "Retry-After" not in answer.headers
 
 
 def test_a_track_that_fails_half_way_is_no_half_answer(
@@ -496,7 +562,7 @@ def test_credentials_that_cannot_be_checked_are_a_503(
     def fail(*_: Any, **__: Any) -> Any:
         raise StoreUnavailable("gone")
 
-    monkeypatch.setattr(ask.node.store, "version", fail)
+    monkeypatch.setattr(ask.node.store, "read", fail)
     assert ask("/device").status_code == 503
 
 

@@ -12,8 +12,11 @@ from shared.model.records import (
     NAMED_KINDS,
     AnyRecord,
     Event,
+    Fix,
     NamedRecord,
+    Status,
     canonical,
+    last_heard,
     winner,
 )
 from tests.model.strategies import EVENTS, FIXES
@@ -56,6 +59,33 @@ def test_canonical_bytes_read_back_equal(record: AnyRecord) -> None:
 def test_canonical_bytes_do_not_depend_on_the_order_of_members() -> None:
     one, other = event(extra={"a": 1, "b": 2}), event(extra={"b": 2, "a": 1})
     assert canonical(one) == canonical(other)
+
+
+def fix(time: datetime, battery: float | None = None) -> Fix:
+    made = {"source": "plain", "source_version": 1, "device": "phone", "lat": 1.0, "lon": 2.0}
+    return Fix(**made, time=time, battery=battery)  # type: ignore[arg-type] # of mixed types
+
+
+def status(time: datetime, battery: float | None = None) -> Status:
+    return Status(source="plain", source_version=1, device="phone", time=time, battery=battery)
+
+
+@pytest.mark.parametrize(
+    ("reports", "time", "battery"),
+    [
+        ([fix(OLD, 0.5)], OLD, 0.5),
+        ([status(OLD)], OLD, None),
+        ([fix(OLD, 0.5), status(NEW)], NEW, 0.5),
+        ([fix(OLD, 0.5), status(NEW, 0.0)], NEW, 0.0),
+        ([fix(NEW), status(OLD, 0.5)], NEW, 0.5),
+        ([fix(NEW, 0.25), status(OLD, 0.5)], NEW, 0.25),
+        ([fix(NEW, 0.25), status(NEW, 0.5)], NEW, 0.25),
+    ],
+)
+def test_the_newest_level_counts_whatever_told_it(
+    reports: list[Fix | Status], time: datetime, battery: float | None
+) -> None:
+    assert last_heard(reports) == (time, battery)
 
 
 def test_every_named_kind_is_listed_by_its_tag() -> None:

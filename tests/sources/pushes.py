@@ -15,13 +15,23 @@ def a_push(
     body: bytes | str | dict[str, Any] | list[Any],
     *,
     key: bytes | None = None,
+    earlier_keys: tuple[bytes, ...] = (),
+    renewing: bool = False,
     user_agent: str = "",
     received: datetime = NOW,
 ) -> Push:
     if isinstance(body, dict | list):
         body = json.dumps(body)
     raw = body.encode() if isinstance(body, str) else body
-    return Push(body=raw, device=DEVICE, received=received, key=key, user_agent=user_agent)
+    return Push(
+        body=raw,
+        device=DEVICE,
+        received=received,
+        key=key,
+        earlier_keys=earlier_keys,
+        renewing=renewing,
+        user_agent=user_agent,
+    )
 
 
 def read(source: PushSource, push: Push) -> Decoded:

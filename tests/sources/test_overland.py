@@ -109,13 +109,110 @@ def test_a_member_is_read(members: dict[str, Any], fields: dict[str, Any]) -> No
 def test_a_third_coordinate_is_the_altitude() -> None:
     high = {"type": "Point", "coordinates": [-122.030581, 37.3318, 12.5]}
     assert the_fix(overland, a_push(batch(feature(high)))) == fix(altitude=12.5)
-    assert the_fix(overland, a_push(batch(feature(high, altitude=42)))) == fix(altitude=42)
+    assert the_fix(overland, a_push(batch(feature(high, altitude=None)))) == fix(altitude=12.5)
+    assert the_fix(overland, a_push(batch(feature(high, altitude=12.5)))) == fix(altitude=12.5)
 
 
-def test_an_action_without_geometry_is_a_sign_of_life() -> None:
-    body = b"""{"locations":[{"type":"Feature","properties":{"timestamp":"2026-10-01T08:00:00Z",
+BESIDE: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
+    (
+        feature({**POINT, "coordinates": [-122.030581, 37.3318, 12.5]}, altitude=42),
+        {"altitude": 42},
+        {"geometry": {"coordinates": [-122.030581, 37.3318, 12.5]}},
+    ),
+    (
+        feature({**POINT, "coordinates": [-122.030581, 37.3318, 12.5, 9]}),
+        {"altitude": 12.5},
+        {"geometry": {"coordinates": [-122.030581, 37.3318, 12.5, 9]}},
+    ),
+    (feature({**POINT, "crs": "x"}), {}, {"geometry": {"crs": "x"}}),
+    (feature() | {"id": "7", "bbox": [1, 2]}, {}, {"id": "7", "bbox": [1, 2]}),
+    (feature() | {"type": "Thing"}, {}, {"type": "Thing"}),
+]
+
+
+@pytest.mark.parametrize(("item", "fields", "beside"), BESIDE, ids=str)
+def test_what_stands_beside_the_properties_is_kept(
+    item: Any, fields: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    expected = fix(**fields, extra={"feature": beside})
+    assert the_fix(overland, a_push(batch(item))) == expected
+
+
+def test_what_stands_beside_the_features_is_kept_with_the_first() -> None:
+    later = feature(timestamp="2026-10-01T09:00:00Z")
+    body = batch(feature(), later, device="phone", counts={"a": 1}, nothing=None)
+    assert read(overland, a_push(body)).records == [
+        fix(extra={"batch": {"device": "phone", "counts": {"a": 1}}}),
+        fix(time=AT + HOUR),
+    ]
+    named_alike = feature(batch=1, feature=2) | {"id": "7"}
+    assert the_fix(overland, a_push(batch(named_alike, x=3))).extra == {
+        "batch": 1,
+        "feature": 2,
+        "feature_": {"id": "7"},
+        "batch_": {"x": 3},
+    }
+
+
+@pytest.mark.parametrize(
+    "beside", [{"device": "phone"}, {"device": "x" * 70_000}], ids=["no record", "no room"]
+)
+def test_what_stands_beside_no_feature_is_a_reject(beside: dict[str, Any]) -> None:
+    items = [feature()] if len(beside["device"]) > 100 else []
+    decoded = read(overland, a_push(batch(*items, **beside)))
+    assert decoded.records[:-1] == [fix()] * len(items)
+    reject = decoded.records[-1]
+    assert isinstance(reject, Reject)
+    assert reject.where == "device"
+    assert decoded.raws == {reject.raw or "": msgspec.json.encode(beside["device"])}
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [("", '[""]'), ("x" * 70_000, "x" * 100)], ids=["empty", "long"]
+)
+def test_a_member_of_any_name_has_a_place(name: str, where: str) -> None:
+    reject, raw = the_reject(overland, a_push({name: 5}))
+    assert (reject.where, raw) == (where, b"5")
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([1, 50], [0.01, 0.5]),
+        ([50, 1, 0], [0.5, 0.01, 0]),
+        (["1", "2"], [0.01, 0.02]),
+        ([1, 0.5], [1, 0.5]),
+        ([1, -1], [1, None]),
+        ([1, "x"], [1, None]),
+        ([1, None], [1, None]),
+    ],
+)
+def test_one_level_above_1_makes_the_whole_batch_percent(
+    levels: list[Any], expected: list[float | None]
+) -> None:
+    features = [
+        feature(timestamp=f"2026-10-01T08:00:{i:02}Z", battery_level=level)
+        for i, level in enumerate(levels)
+    ]
+    *most, last = features
+    body = batch(*most, None, current=last)
+    found = [r.battery for r in read(overland, a_push(body)).records if isinstance(r, Fix)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        b"",
+        b'"geometry":null,',
+        b'"geometry":{"type":"Point","coordinates":[]},',
+        b'"geometry":{"type":"Point","coordinates":[null,null]},',
+    ],
+)
+def test_an_action_without_geometry_is_a_sign_of_life(geometry: bytes) -> None:
+    body = b"""{"locations":[{"type":"Feature",%b"properties":{"timestamp":"2026-10-01T08:00:00Z",
     "action":"will_terminate","battery_state":"full","battery_level":1,"device_id":"phone"}}]}"""
-    assert the_status(overland, a_push(body)) == Status(
+    assert the_status(overland, a_push(body % geometry)) == Status(
         source="overland",
         source_version=1,
         device=DEVICE,
@@ -125,6 +222,12 @@ def test_an_action_without_geometry_is_a_sign_of_life() -> None:
         trigger="will_terminate",
         extra={"device_id": "phone"},
     )
+
+
+def test_an_action_without_a_timestamp_is_of_now() -> None:
+    body = batch(feature(None, action="will_resume", timestamp=None))
+    status = the_status(overland, a_push(body))
+    assert (status.time, status.trigger, status.extra) == (NOW, "will_resume", {})
 
 
 def test_current_is_a_fix_too() -> None:
@@ -141,7 +244,11 @@ ITEM_REJECTS: list[tuple[Any, str]] = [
     (feature("Point"), "the geometry is no point"),
     (feature({"type": "Point", "coordinates": []}), "the geometry is no point"),
     (feature({"type": "Point", "coordinates": "12"}), "the geometry is no point"),
-    (feature({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}), "lat: list"),
+    (feature({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}), "the geometry is no point"),
+    (feature({"type": "LineString", "coordinates": [1, 2]}), "the geometry is no point"),
+    (feature({"coordinates": [[1, 2], [3, 4]]}), "lat: list"),
+    (feature(None, timestamp=None), "timestamp is missing"),
+    (feature(None, timestamp="today", action="will_resume"), "timestamp: "),
     (feature({"type": "Point", "coordinates": [None, None]}), "lat is missing"),
     (feature({"type": "Point", "coordinates": [181, 0]}), "lon is 181"),
     (feature({"type": "Point", "coordinates": [0, 91]}), "lat is 91"),
@@ -318,7 +425,7 @@ def test_finished_trip() -> None:
                 "mode": "driving",
                 "distance": 1234.5,
                 "start_location": TRIP["start_location"],
-                "geometry": POINT,
+                "feature": {"geometry": POINT},
             },
         )
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from shared.model.ids import content_id, named_id
 from shared.model.records import Event, Fix, Media, Person, Place, Reject
 from shared.model.time import from_epoch
 from shared.sources import owntracks
-from shared.sources.push import Decoded, Friend, Outbox
+from shared.sources.push import MOST_PARTS, Decoded, Friend, Outbox
 from tests.sources.pushes import DEVICE, NOW, a_push, read, the_fix, the_reject, the_status
 
 AT = from_epoch(1700000000)
@@ -254,8 +255,9 @@ REJECTS: list[tuple[Any, str]] = [
     ({"_type": "transition", "event": "enter", "wtst": 1}, "tst is missing"),
     ({"_type": "transition", "tst": 1700000000, "lat": 91, "lon": 0}, "lat is 91"),
     ({"_type": "waypoint", "desc": "Home", "lat": 1, "lon": 1}, "a tst or a rid"),
-    ({"_type": "waypoints", "waypoints": []}, "there is no report in it"),
-    ({"_type": "waypoints", "waypoints": 5}, "there is no report in it"),
+    ({"_type": "waypoints", "waypoints": []}, "its waypoints are no list, or none"),
+    ({"_type": "waypoints", "waypoints": 5}, "its waypoints are no list, or none"),
+    ({"_type": "waypoints"}, "its waypoints are no list, or none"),
     ({"_type": "steps", "steps": 5}, "tst is missing"),
     ({"_type": "beacon", "uuid": "x"}, "tst is missing"),
     ({"_type": "lwt", "tst": "x"}, "tst: 'x' is not a number"),
@@ -303,6 +305,67 @@ def test_an_array_of_messages_is_read_one_by_one() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"_type":"waypoints","waypoints":"SECRET"}',
+        b'{"_type":"waypoints","waypoints":[]}',
+        b"[]",
+    ],
+)
+def test_what_stands_beside_a_location_is_kept(bad: bytes) -> None:
+    good = json.dumps(location()).encode()
+    for body, where in ((b"[%b,%b]" % (good, bad), "[1]"), (b"[%b,%b]" % (bad, good), "[0]")):
+        decoded = read(owntracks, a_push(body))
+        kept, reject = decoded.records
+        assert kept == fix()
+        assert isinstance(reject, Reject)
+        assert (reject.where, decoded.raws[reject.raw or ""]) == (where, bad)
+
+
+def test_what_stands_beside_bad_waypoints_is_kept() -> None:
+    body = b'{"_type":"waypoints","topic":"SECRET","waypoints":[{"desc":"no id"}]}'
+    decoded = read(owntracks, a_push(body))
+    rejects = [r for r in decoded.records if isinstance(r, Reject)]
+    assert [(r.where, decoded.raws[r.raw or ""]) for r in rejects] == [
+        ("waypoints[0]", b'{"desc":"no id"}'),
+        ("topic", b'"SECRET"'),
+    ]
+
+
+def test_arrays_are_read_two_deep() -> None:
+    good = json.dumps(location()).encode()
+    assert the_fix(owntracks, a_push(b"[[%b]]" % good)) == fix()
+    reject, raw = the_reject(owntracks, a_push(b"[[[%b]]]" % good))
+    assert (reject.reason, reject.where) == ("list where a JSON object belongs", "[0][0]")
+    assert raw == b"[%b]" % good
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        (b"[" + b"0," * 100_000 + b"0]", 100_001),
+        (b"[" * 2 + b"0," * 100_000 + b"0" + b"]" * 2, 100_001),
+        (b"[" * 450 + b"0," * 100_000 + b"0" + b"]" * 450, 1),
+        (b'{"_type":"waypoints","waypoints":[' + b"[]," * 100_000 + b"0]}", 100_001),
+        (b"[" + b"{}," * 100_000 + b"0]", 100_001),
+    ],
+    ids=["flat", "two deep", "450 deep", "waypoints", "objects"],
+)
+def test_junk_is_counted_and_not_collected(body: bytes, count: int) -> None:
+    push = a_push(body)
+    tracemalloc.start()
+    decoded = owntracks.decode(push)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(decoded.faults) + decoded.more_faults == count
+    assert len(decoded.faults) <= MOST_PARTS + 1
+    # What the parser makes of it, and next to nothing more.
+    assert most < 12_000_000
+    if count > 1:
+        assert the_reject(owntracks, push)[0].reason.startswith(f"{count} parts cannot be read")
+
+
 def test_of_too_many_bad_messages_the_whole_body_is_kept() -> None:
     body = json.dumps([location(), *[{}] * 101]).encode()
     decoded = read(owntracks, a_push(body))
@@ -332,6 +395,25 @@ def test_status_without_a_time_is_of_now() -> None:
     android = {"wifi": 0, "ps": 1, "bo": 0, "hib": 0, "loc": 0}
     status = the_status(owntracks, a_push({"_type": "status", "android": android}))
     assert (status.time, status.extra) == (NOW, {"android": android})
+
+
+@pytest.mark.parametrize("kind", ["status", "location"])
+def test_a_sign_of_life_without_tst_is_of_its_creation(kind: str) -> None:
+    for body, time in (
+        ({"created_at": 1700000000}, AT),
+        ({"created_at": "soon"}, NOW),
+        ({"created_at": 5}, NOW),
+        ({"created_at": 1700000000, "tst": 1600000000}, from_epoch(1600000000)),
+    ):
+        status = the_status(owntracks, a_push({"_type": kind} | body))
+        assert (status.time, status.extra) == (time, {"created_at": body["created_at"]})
+
+
+@pytest.mark.parametrize("tst", [None, 0, "0"], ids=repr)
+def test_a_place_that_does_not_say_when_it_was_made_is_of_now(tst: Any) -> None:
+    (place,) = read(owntracks, a_push({"_type": "waypoint", "rid": "ab", "tst": tst})).records
+    assert isinstance(place, Place)
+    assert (place.time, place.asof) == (NOW, NOW)
 
 
 def test_overland_in_owntracks_mode_counts_from_2001() -> None:
@@ -417,6 +499,7 @@ def test_waypoints() -> None:
         radius=50,
         time=from_epoch(1600000000),
         device=DEVICE,
+        extra={"waypoints": {"topic": "owntracks/me/phone/waypoints"}},
     )
     assert isinstance(beacon, Place)
     assert (beacon.lat, beacon.extra) == (None, {"uuid": "CA271EAE", "major": 1, "minor": 2})
@@ -446,6 +529,7 @@ def test_card(
             source="owntracks",
             source_version=1,
             asof=NOW,
+            time=NOW,
             names=names,
             keys=(device_key(DEVICE),),
             face=content_id(face) if face else None,
@@ -623,6 +707,44 @@ def test_an_encrypted_body_that_cannot_be_read_is_kept_as_it_came(
     assert raw == push.body
 
 
+def test_what_cannot_be_read_in_an_envelope_is_kept_as_the_envelope() -> None:
+    envelope = json.dumps(sealed([{"_type": "new"}, location(), {"_type": "odd"}])).encode()
+    second = json.dumps(location(tst=1700000001)).encode()
+    decoded = read(owntracks, a_push(b"[%b,%b]" % (envelope, second), key=KEY))
+    *kept, reject = decoded.records
+    assert kept == [fix(), fix(time=AT + timedelta(seconds=1))]
+    assert isinstance(reject, Reject)
+    assert reject.reason.startswith("2 parts cannot be read; [0]: its _type is none")
+    assert (reject.where, decoded.raws) == ("[0]", {content_id(envelope): envelope})
+
+
+def test_an_empty_envelope_beside_a_location_is_kept() -> None:
+    envelope = json.dumps(sealed([])).encode()
+    decoded = read(
+        owntracks, a_push(b"[%b,%b]" % (json.dumps(location()).encode(), envelope), key=KEY)
+    )
+    kept, reject = decoded.records
+    assert kept == fix()
+    assert isinstance(reject, Reject)
+    assert (reject.where, decoded.raws) == ("[1]", {content_id(envelope): envelope})
+
+
+def test_what_stands_beside_the_ciphertext_is_kept() -> None:
+    body = sealed(location()) | {"_id": "7"}
+    assert the_fix(owntracks, a_push(body, key=KEY)).extra == {
+        "tid": "me",
+        "encrypted": {"_id": "7"},
+    }
+
+
+@pytest.mark.parametrize("key", [KEY, b"older", b"oldest"])
+def test_earlier_keys_are_still_read_with(key: bytes) -> None:
+    push = a_push(sealed(location(), key), key=KEY, earlier_keys=(b"older", b"oldest"))
+    assert the_fix(owntracks, push) == fix()
+    only_earlier = a_push(sealed(location(), key), earlier_keys=(KEY, b"older", b"oldest"))
+    assert the_fix(owntracks, only_earlier) == fix()
+
+
 # Replies
 
 ADA = Friend(
@@ -674,6 +796,32 @@ def test_reply_is_encrypted_under_the_nonce_of_the_outbox() -> None:
     data = base64.b64decode(envelope["data"])
     assert data[:24] == nonce
     assert json.loads(box(KEY).decrypt(data)) == ABOUT_THEM
+
+
+@pytest.mark.parametrize(
+    ("used", "renewing", "replied"),
+    [
+        (KEY, False, KEY),
+        (b"older", False, KEY),
+        (b"older", True, b"older"),
+        (KEY, True, KEY),
+        (None, True, KEY),
+    ],
+)
+def test_reply_is_encrypted_with_the_key_the_phone_has(
+    used: bytes | None, renewing: bool, replied: bytes
+) -> None:
+    body = location() if used is None else sealed(location(), used)
+    push = a_push(body, key=KEY, earlier_keys=(b"older",), renewing=renewing)
+    outbox = Outbox(commands=[COMMAND], nonce=bytes(24))
+    envelope = json.loads(owntracks.reply(push, outbox, read(owntracks, push)))
+    assert json.loads(box(replied).decrypt(base64.b64decode(envelope["data"]))) == [COMMAND]
+
+
+def test_reply_to_a_device_that_encrypts_no_more_is_plain() -> None:
+    push = a_push(sealed(location(), b"older"), earlier_keys=(b"older",))
+    outbox = Outbox(commands=[COMMAND], nonce=bytes(24))
+    assert json.loads(owntracks.reply(push, outbox, read(owntracks, push))) == [COMMAND]
 
 
 def test_nothing_is_encrypted_without_a_nonce() -> None:

@@ -144,6 +144,49 @@ def test_shapes_of_a_body(body: Any) -> None:
     assert heard(body) == {"result": "ok", "stored": 1, "rejected": []}
 
 
+def test_what_stands_beside_reports_is_kept_with_the_first() -> None:
+    later = REPORT | {"time": SECONDS + 1}
+    body = {"device": "phone", "reports": [{}, REPORT, later], "note": None}
+    first, second, reject = read(plain, a_push(body)).records
+    assert first == fix(extra={"batch": {"device": "phone"}})
+    assert second == fix(time=AT + timedelta(seconds=1))
+    assert isinstance(reject, Reject)
+    decoded = read(plain, a_push({"device": "phone", "reports": [{}]}))
+    assert [r.where for r in decoded.records if isinstance(r, Reject)] == ["reports[0]", "device"]
+
+
+def test_members_of_extra_that_the_report_has_too_stay_there() -> None:
+    report = REPORT | {"speed": 2, "lat": 51.5, "note": "a"}
+    report["extra"] = {"speed": 3, "lat": 9, "note": "b", "hdop": 0.9, "extra": 1}
+    kept = {"speed": 3, "lat": 9, "note": "b", "extra": 1}
+    expected = fix(speed=2, extra={"note": "a", "hdop": 0.9, "extra": kept})
+    assert the_fix(plain, a_push(report)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ("lat=51.5&lon=-0.12&time=1790841600", {}),
+        ("time=2026-10-01T08%3A00%3A00.000Z&lat=51.5&lon=-0.12", {}),
+        ("time=2026-10-01T10:00:00%2B02:00&lat=51.5&lon=-0.12", {"offset": 120}),
+        ("time=2026-10-01T10:00:00+02:00&lat=51.5&lon=-0.12", {"offset": 120}),
+        (
+            "lat=51.5&lon=-0.12&time=1790841600&speed=1.25&battery_percent=53&wifi=",
+            {"speed": 1.25, "battery": 0.53},
+        ),
+        (
+            "lat=51.5&lon=-0.12&time=1790841600&note=caf%C3%A9+x&flag",
+            {"extra": {"note": "café x", "flag": ""}},
+        ),
+        ("lat=51.5&lon=-0.12&time=1790841600&note=%FF", {"extra": {"note": "\\xff"}}),
+        ("lat=1&lat=51.5&lon=-0.12&time=1790841600", {}),
+    ],
+)
+def test_a_report_as_parameters(body: str, fields: dict[str, Any]) -> None:
+    assert the_fix(plain, a_push(body)) == fix(**fields)
+    assert heard(body) == {"result": "ok", "stored": 1, "rejected": []}
+
+
 @pytest.mark.parametrize(
     ("body", "where"), [([REPORT, {}], "[1]"), ({"reports": [REPORT, {}]}, "reports[1]")]
 )
@@ -160,6 +203,10 @@ def test_the_sender_hears_what_could_not_be_read(body: Any, where: str) -> None:
     [
         ("{", "not JSON"),
         ("5", "int where a JSON object belongs"),
+        ("lat=51.5&lon=-0.12", "time is missing"),
+        ("time=1790841600&lat=&lon=", "lat is missing"),
+        ("lat", "not JSON"),
+        ("a=1&" * 1001, "fields exceeded"),
         ("[]", "there is no report in it"),
         ({"reports": []}, "there is no report in it"),
         ({"lat": 1, "lon": 1}, "time is missing"),
