@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 
 
+class BadMasterKey(ValueError):
+    """There is no master key that can be used; the text says why and what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
+
+
 class CannotUnseal(Exception):
     """The sealed text is damaged, or was sealed under another master key."""
 
@@ -21,34 +29,34 @@ class MasterKey:
         self._key = key
 
     @classmethod
-    def from_hex(cls, text: str) -> "MasterKey":
-        """`ValueError` unless it is 64 hexadecimal digits."""
-        key = bytes.fromhex(text.strip())
+    def from_hex(cls, text: str, where: str = "the master key") -> "MasterKey":
+        """`BadMasterKey`, which names `where` it was, unless it is 64 hexadecimal digits."""
+        try:
+            key = bytes.fromhex(text.strip())
+        except ValueError:
+            key = b""
         if len(key) != KEY_BYTES:
-            raise ValueError(f"a master key has {KEY_BYTES} bytes, not {len(key)}")
+            raise BadMasterKey(f"{where} is not {2 * KEY_BYTES} hexadecimal digits", _RESTORE)
         return cls(key)
 
     @classmethod
-    def from_file(cls, path: Path) -> "MasterKey":
-        """The key in the file, which is made, readable by its owner alone, if there is none."""
+    def from_file(cls, path: Path, *, create: bool) -> "MasterKey":
+        """The key in the file, which `create` makes, for its owner alone, if there is none.
+
+        `BadMasterKey` when there is none or something else. `OSError` when it cannot be made.
+        """
+        if create and not path.exists():
+            _make(path)
         try:
-            return cls.from_hex(path.read_text("ascii"))
+            return cls.from_hex(path.read_text("ascii"), str(path))
         except FileNotFoundError:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Linked into place whole: two processes agree on one key, and no crash leaves half of one.
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        return cls.from_hex(path.read_text("ascii"))
+            raise BadMasterKey(
+                f"{path} is missing", f"restore it from a backup, or {_ANEW}"
+            ) from None
+        except UnicodeDecodeError:
+            raise BadMasterKey(f"{path} is not text", _RESTORE) from None
+        except OSError as error:
+            raise BadMasterKey(f"{path} cannot be read: {error.strerror}", _RESTORE) from error
 
     def seal(self, secret: bytes) -> str:
         return base64.b64encode(self._box().encrypt(secret)).decode()
@@ -61,10 +69,31 @@ class MasterKey:
         except (CryptoError, ValueError) as error:
             raise CannotUnseal(
                 "a stored secret cannot be read with this node's master key; restore the "
-                "master.key it was sealed with, or pair the device again"
+                "master key it was sealed with, or pair the device again with --encrypt"
             ) from error
 
     def _box(self) -> "SecretBox":
         from nacl.secret import SecretBox  # loaded only by nodes whose devices encrypt
 
         return SecretBox(self._key)
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Linked into place whole: two processes agree on one key, and no crash leaves half of one.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+_ANEW = "unpair the devices that encrypt and pair them again with --encrypt"
+_RESTORE = f"restore it from a backup, or remove it, {_ANEW}"

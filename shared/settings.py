@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from shared.model.address import checked_base
+
 
 class BadSettings(ValueError):
     """A variable of the environment cannot be used; the text says which and what to write."""
@@ -23,13 +25,13 @@ class Settings:
     data: folder of a home node (database, master key). firestore: where the records are if not in
     that folder. public_base: the URL at which outsiders reach the functions, without a slash at
     its end. credentials_age: how old the copy of the credentials may be that requests are checked
-    against. In the cloud a revocation works within
-    that time; at home, where processes see each other's changes, at once. friends_age: how old a
-    friend's position may be in an answer; finding it costs reads.
+    against. In the cloud a revocation works within that time; at home, where processes see each
+    other's changes, at once. friends_age: how old a friend's position may be in an answer; finding
+    it costs reads.
     """
 
     data: Path = Path("data")
-    firestore: "FirestoreDatabase | None" = None
+    firestore: FirestoreDatabase | None = None
     public_base: str | None = None
     master_key: str | None = None
     credentials_age: timedelta = timedelta(seconds=60)
@@ -47,9 +49,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     YURT_MASTER_KEY   key that seals readable secrets (64 hexadecimal digits); at home a file
     """
     store = environ.get("YURT_STORE") or "sqlite"
-    base = (environ.get("YURT_PUBLIC_BASE") or "").rstrip("/") or None
-    if base is not None and not base.startswith(("http://", "https://")):
-        raise BadSettings(f"YURT_PUBLIC_BASE is {base!r}: it must begin with https:// or http://")
+    base = _public_base(environ.get("YURT_PUBLIC_BASE") or "")
     data = Path(environ.get("YURT_DATA") or "data")
     master_key = environ.get("YURT_MASTER_KEY") or None
     if store == "sqlite":
@@ -66,3 +66,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         master_key=master_key,
         friends_age=timedelta(seconds=60),
     )
+
+
+def _public_base(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        return checked_base(text)
+    except ValueError as error:
+        raise BadSettings(f"YURT_PUBLIC_BASE: {error}") from None

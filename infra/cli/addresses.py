@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
+ANY_HOST = "0.0.0.0"  # noqa: S104 - to be advised, not bound
 
 
 def running_node(settings: "Settings") -> "Running | None":
@@ -36,6 +37,12 @@ def local_base(running: "Running") -> str:
     """The URL at which this machine itself reaches the node."""
     every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it means, no binding
     return base_url(every.get(running.host, running.host), running.port)
+
+
+def up_command(host: str, port: int) -> str:
+    """What starts a home node at this address."""
+    there = f" --host {host}" if host != DEFAULT_HOST else ""
+    return f"yurt up{there}{f' --port {port}' if port != DEFAULT_PORT else ''}"
 
 
 def base_url(host: str, port: int) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
-from infra.cli.words import age_text, in_shell, percent, table
+from infra.cli.words import age_text, as_typed, in_shell, percent, table
 
 if TYPE_CHECKING:
     from shared.commands.answers import DeviceState
@@ -35,10 +35,11 @@ def devices(session: Session, everything: bool, as_json: bool) -> None:
     if shown:
         click.echo(table(_HEADINGS, [_row(state) for state in shown]))
     else:
-        click.echo("No device is paired yet. Connect one: yurt pair phone")
+        click.echo(as_typed(session, "No device is paired yet. Connect one: yurt pair phone"))
     hidden = len(states) - len(shown)
     if hidden:
-        click.echo(f"\n{hidden} more unpaired, with records that are kept: yurt devices --all")
+        every = as_typed(session, "yurt devices --all")
+        click.echo(f"\n{hidden} more unpaired, with records that are kept: {every}")
 
 
 @click.command(short_help="Shut a device out; its records stay.")
@@ -65,7 +66,7 @@ def unpair(session: Session, name: str, as_json: bool) -> None:
         return
     click.echo(
         f'"{gone.name}" can no longer deliver anything. What it reported stays and is found:\n'
-        f"  yurt where --device {in_shell(gone.name)}"
+        f"  {as_typed(session, 'yurt where')} --device {in_shell(gone.name)}"
     )
 
 

@@ -2,26 +2,30 @@
 
 import os
 import shutil
-import sqlite3
 import stat
 import sys
+import textwrap
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.addresses import local_base, node_base, running_node
+from infra.cli.addresses import ANY_HOST, local_base, node_base, running_node, up_command
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
+from infra.cli.words import as_typed
 
 if TYPE_CHECKING:
+    from infra.running import Running
     from shared.commands.answers import Check
-    from shared.commands.checks import Answer, Folder
+    from shared.commands.checks import Answer, Folder, Key
     from shared.node import Node
     from shared.settings import Settings
+    from shared.store.protocol import StoreError
+
+    _Look = Callable[[Node], Check]
 
 _PATIENCE = 3.0
 _MOST_REJECTS = 1000
@@ -41,13 +45,20 @@ def doctor(session: Session, as_json: bool) -> None:
       yurt doctor
       yurt doctor --json
     """
-    found = list(_checks(session))
+    found = [_typed(session, check) for check in _checks(session)]
     if as_json:
         print_json(found)
     else:
         _show(found)
     if any(check.status == "fail" for check in found):
         raise SystemExit(1)
+
+
+def _typed(session: Session, check: "Check") -> "Check":
+    from msgspec.structs import replace
+
+    fix = as_typed(session, check.fix) if check.fix is not None else None
+    return replace(check, detail=as_typed(session, check.detail), fix=fix)
 
 
 def _show(found: "list[Check]") -> None:
@@ -57,7 +68,7 @@ def _show(found: "list[Check]") -> None:
         text = f"{check.check}: {check.detail}"
         click.echo(f"{click.style(mark, fg=colour)}  {_indented(text)}")
         if check.fix is not None:
-            click.echo(f"      {_indented('-> ' + check.fix)}")
+            click.echo(f"      -> {check.fix}")  # in one line, so that it can be copied
     wrong = sum(check.status == "fail" for check in found)
     doubts = sum(check.status == "warn" for check in found)
     click.echo()
@@ -68,112 +79,168 @@ def _show(found: "list[Check]") -> None:
 
 
 def _indented(text: str) -> str:
-    return click.wrap_text(text, width=72).replace("\n", "\n      ")
+    lines = textwrap.wrap(text, 72, break_long_words=False, break_on_hyphens=False)
+    return "\n      ".join(lines)
 
 
 def _checks(session: Session) -> "Iterator[Check]":
     from shared.commands import checks
+    from shared.node import problem_of
 
     settings = session.settings()
     yield checks.python_check(sys.version_info[:2])
     if settings.firestore is None:
+        database = settings.data / "yurt.db"
         yield checks.folder_check(_folder(settings.data))
-        if not (settings.data / "yurt.db").exists():
+        if not _is_there(database):
             return
-        problem = _database_problem(settings.data / "yurt.db")
-        yield checks.database_check(str(settings.data / "yurt.db"), problem)
-        if problem is not None:
-            return
+        forbidden = _forbidden(database)
+        node = None if forbidden else _opened(session, problem_of(settings))
+        problem = node if isinstance(node, Exception) else None
+        yield checks.database_check(str(database), problem, forbidden)
     else:
         emulator = session.environ.get("FIRESTORE_EMULATOR_HOST")
         yield checks.cloud_check(settings.firestore.project, settings.firestore.database, emulator)
-        problem = _store_problem(session)
-        yield checks.store_check("the store", problem)
-        if problem is not None:
-            return
-    with session.node() as node:
-        yield from _inside(session, settings, node)
+        node = _opened(session, problem_of(settings))
+        yield checks.store_check("the store", node if isinstance(node, Exception) else None)
+    try:
+        running = running_node(settings)
+        if settings.firestore is None:
+            yield _node_check(running)
+        elif settings.public_base:
+            yield checks.node_check(_asked(settings.public_base + "/ingest"))
+        for name, look in _looks(session, settings, running):
+            yield _looked(name, look, node)
+    finally:
+        if node is not None and not isinstance(node, Exception):
+            node.close()
 
 
-def _inside(session: Session, settings: "Settings", node: "Node") -> "Iterator[Check]":
+def _opened(session: Session, problem: "StoreError | None") -> "Node | StoreError":
+    from shared.node import open_node
+    from shared.store.protocol import StoreError
+
+    try:
+        return problem or open_node(session.settings(), session.clock)
+    except StoreError as error:
+        return error
+
+
+def _node_check(running: "Running | None") -> "Check":
+    from shared.commands import checks
+
+    if running is None:
+        return checks.node_check(None)
+    again = up_command(running.host, running.port)
+    return checks.node_check(_asked(local_base(running)), again)
+
+
+def _looks(
+    session: Session, settings: "Settings", running: "Running | None"
+) -> "Iterator[tuple[str, _Look]]":
+    """What is to be found in the store, each by itself: one that fails hides no other."""
     from shared.commands import checks
     from shared.commands.devices import SILENT_AFTER, device_states
     from shared.commands.profile import show_profile
     from shared.model.records import Reject
 
-    states = device_states(node)
-    yield checks.master_key_check(
-        *_master_key(settings), sealed=sum(state.encrypted for state in states)
-    )
-    running = running_node(settings)
-    if settings.firestore is None:
-        yield checks.node_check(_asked(local_base(running)) if running else None)
-    elif settings.public_base:
-        yield checks.node_check(_asked(settings.public_base + "/ingest"))
+    def zone(node: "Node") -> "Check":
+        profile = show_profile(node, session.machine_zone())
+        return checks.zone_check(profile.zone, profile.saved)
+
+    def rejects(node: "Node") -> "Check":
+        page = node.store.page(Reject, limit=_MOST_REJECTS)
+        return checks.rejects_check(len(page.records), page.cursor is not None)
+
+    yield "master key", lambda node: checks.master_key_check(_master_key(settings, node))
     if running is not None or settings.public_base is not None:
-        yield checks.reach_check(node_base(settings, running), states)
-    profile = show_profile(node, session.machine_zone())
-    yield checks.zone_check(profile.zone, profile.saved)
-    yield checks.devices_check(states, SILENT_AFTER)
-    rejects = node.store.page(Reject, limit=_MOST_REJECTS)
-    yield checks.rejects_check(len(rejects.records), rejects.cursor is not None)
-    yield checks.refused_check(node.store.counters())
+        base = node_base(settings, running)
+        lets_in = up_command(ANY_HOST, running.port) if running else None
+        yield "reach", lambda node: checks.reach_check(base, device_states(node), lets_in)
+    yield "time zone", zone
+    yield "devices", lambda node: checks.devices_check(device_states(node), SILENT_AFTER)
+    yield "rejects", rejects
+    yield "refused requests", lambda node: checks.refused_check(node.store.counters())
+
+
+def _looked(name: str, look: "_Look", node: "Node | StoreError | None") -> "Check":
+    from shared.commands import checks
+    from shared.store.protocol import StoreError
+
+    if node is None or isinstance(node, Exception):
+        return checks.unseen_check(name, "the database cannot be opened")
+    try:
+        return look(node)
+    except (StoreError, OSError) as error:
+        return checks.unseen_check(name, str(error))
 
 
 def _folder(path: Path) -> "Folder":
     from shared.commands.checks import Folder
 
-    if not path.is_dir():
-        return Folder(str(path.resolve()), exists=False)
+    shown = str(path.resolve())
+    try:
+        found = path.stat()
+        free = shutil.disk_usage(path).free
+    except (FileNotFoundError, NotADirectoryError):
+        return Folder(shown, exists=False)
+    except OSError:
+        return Folder(shown, exists=True)
     return Folder(
-        str(path.resolve()),
+        shown,
         exists=True,
-        writable=os.access(path, os.W_OK | os.X_OK),
-        mode=stat.S_IMODE(path.stat().st_mode),
-        free=shutil.disk_usage(path).free,
+        is_file=not stat.S_ISDIR(found.st_mode),
+        writable=os.access(path, os.R_OK | os.W_OK | os.X_OK),
+        mode=stat.S_IMODE(found.st_mode),
+        free=free,
     )
 
 
-def _database_problem(path: Path) -> str | None:
-    """What is wrong with the file, read beside a running node and without changing it."""
-    from shared.store.sqlite import MIGRATIONS
-
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, or it cannot be told."""
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            (shape,) = connection.execute("PRAGMA user_version").fetchone()
-            if shape > len(MIGRATIONS):
-                return f"a newer version of Yurt wrote it (shape {shape}); update Yurt"
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        return str(error)
-    return None if verdict == "ok" else str(verdict)
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
-def _store_problem(session: Session) -> str | None:
+def _forbidden(database: Path) -> list[str]:
+    """Which of the database's files this user cannot both read and write."""
+    if not os.access(database.parent, os.X_OK):
+        return [str(database.resolve())]
+    files = [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", "-stamp")]
+    return [
+        str(file.resolve())
+        for file in files
+        if _is_there(file) and not os.access(file, os.R_OK | os.W_OK)
+    ]
+
+
+def _master_key(settings: "Settings", node: "Node") -> "Key":
+    """What there is of it, and whether it opens what was sealed. Makes none."""
     from shared.commands.access import access_of
-    from shared.store.protocol import StoreError
+    from shared.commands.checks import Key
+    from shared.sealing import BadMasterKey, CannotUnseal
 
+    path, given = settings.data / "master.key", settings.master_key is not None
+    where = "YURT_MASTER_KEY" if given else str(path.resolve())
+    devices = access_of(node).devices.values()
+    keys = {device.name: device.sealed_key for device in devices if device.sealed_key is not None}
+    exists, lost = given or _is_there(path), []
     try:
-        with session.node() as node:
-            access_of(node)
-    except StoreError as error:
-        return str(error)
-    return None
-
-
-def _master_key(settings: "Settings") -> tuple[str, str | None]:
-    """Where it is, and what is wrong with it. Makes none."""
-    from shared.sealing import MasterKey
-
-    path, text = settings.data / "master.key", settings.master_key
-    where = str(path) if text is None else "YURT_MASTER_KEY"
-    try:
-        MasterKey.from_hex(path.read_text("ascii") if text is None else text)
-    except FileNotFoundError:
-        return where, "it is missing"
-    except (OSError, ValueError) as error:
-        return where, str(error)
-    return where, None
+        key = node.master_key
+    except BadMasterKey as error:
+        return Key(where, exists, error.problem, sealed=tuple(keys))
+    for name, sealed in keys.items():
+        try:
+            key.unseal(sealed)
+        except CannotUnseal:
+            lost.append(name)
+    mode = 0o600 if given else stat.S_IMODE(path.stat().st_mode)
+    return Key(where, exists, None, mode, tuple(keys), lost)
 
 
 def _asked(url: str) -> "Answer":

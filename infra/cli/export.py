@@ -1,5 +1,6 @@
 """`yurt export`: fixes as a file, of any length."""
 
+import errno
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Write there, once all is read, instead of to the terminal.",
+    help="Write there, once all is read; - is the terminal or pipe, as without it.",
 )
 @data_option
 @pass_session
@@ -69,7 +70,7 @@ def export(
         with _written_to(output) as file:
             for chunk in FORMATS[form].write(fixes, {d.id: d.name for d in devices}):
                 file.write(chunk)
-    if output is not None:
+    if output not in (None, _STDOUT):
         click.echo(f"Wrote {fixes.count:,} positions to {in_shell(str(output))}", err=True)
 
 
@@ -103,6 +104,8 @@ def _range(
         else datetime.max.replace(tzinfo=UTC)
     )
     if after < first:
+        if start is None:
+            raise Refused(f'--to "{end}" is before 1970, where all records begin; say a later time')
         raise Refused(f'--from "{start}" is later than --to "{end}"; exchange them')
     return first, after
 
@@ -124,15 +127,38 @@ def _fixes(
 
 @contextmanager
 def _written_to(output: Path | None) -> Iterator[BinaryIO]:
-    """The file, which is there only when all of it is; or the terminal's stream."""
-    if output is None:
+    """The file, which is there only when all of it is; or what takes bytes as they come."""
+    from shared.commands.errors import Failed
+
+    if output is None or output == _STDOUT:
+        if sys.stdout is None:  # closed by whoever called us
+            raise Failed("there is no output to write to; name a file: -o FILE")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    draft = output.with_name(f"{output.name}.part")
+    try:
+        # A device or pipe is no file to be replaced; a link says where its file is to stay.
+        if output.is_symlink() or (output.exists() and not output.is_file()):
+            with output.open("wb") as file:
+                yield file
+        else:
+            with _drafted(output.resolve()) as file:
+                yield file
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise Failed(f"{in_shell(str(output))} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _drafted(path: Path) -> Iterator[BinaryIO]:
+    draft = path.with_name(f"{path.name}.part")
     try:
         with draft.open("wb") as file:
             yield file
-        draft.replace(output)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+_STDOUT = Path("-")

@@ -1,27 +1,17 @@
 """The entry point: `yurt` and the list of its commands."""
 
+import errno
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from infra.cli.commands import COMMANDS
 from infra.cli.session import Session, data_option, pass_session
-
-COMMANDS = {
-    "up": "up",
-    "pair": "pair",
-    "devices": "devices",
-    "unpair": "devices",
-    "share": "devices",
-    "send": "devices",
-    "where": "where",
-    "profile": "profile",
-    "export": "export",
-    "token": "token",
-    "doctor": "doctor",
-}
-"""Each command and the module of this package that has it, in the order of the help."""
+from infra.cli.words import as_typed
 
 
 class _Yurt(click.Group):
@@ -38,7 +28,7 @@ class _Yurt(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        return _in_one_sentence(lambda: super(_Yurt, self).invoke(ctx))
+        return _in_one_sentence(ctx, lambda: super(_Yurt, self).invoke(ctx))
 
 
 @click.group(
@@ -60,7 +50,7 @@ def main(ctx: click.Context, session: Session) -> None:
       yurt where yesterday 15:00  ask where you were
     """
     if ctx.invoked_subcommand is None:
-        click.echo(_overview(session))
+        click.echo(as_typed(session, _overview(session)))
 
 
 def _overview(session: Session) -> str:
@@ -74,7 +64,7 @@ Next: {_next_step(session)}
   yurt devices   see what your phones last said
   yurt doctor    find out what is wrong, and what to do
 
-`yurt --help` lists all commands, `yurt COMMAND --help` explains one."""
+`{session.program} --help` lists all commands, `{session.program} COMMAND --help` explains one."""
 
 
 def _next_step(session: Session) -> str:
@@ -90,21 +80,41 @@ def _next_step(session: Session) -> str:
     return "see where you are with `yurt where`."
 
 
-def _in_one_sentence(call: Callable[[], Any]) -> Any:
+def _in_one_sentence(ctx: click.Context, call: Callable[[], Any]) -> Any:
     """Errors that are expected end the command with one sentence, not with a traceback."""
     from shared.commands.errors import CommandError, Refused
-    from shared.sealing import CannotUnseal
+    from shared.sealing import BadMasterKey, CannotUnseal
     from shared.settings import BadSettings
     from shared.store.protocol import StoreError
 
     try:
         return call()
     except (Refused, BadSettings) as error:
-        raise _Misused(str(error)) from error
-    except (CommandError, StoreError, CannotUnseal) as error:
-        raise click.ClickException(str(error)) from error
-    except PermissionError as error:
-        raise click.ClickException(f"{error.filename} cannot be used: {error.strerror}") from error
+        raise _Misused(_said(ctx, error)) from error
+    except (CommandError, StoreError, BadMasterKey, CannotUnseal) as error:
+        raise click.ClickException(_said(ctx, error)) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # whoever read the output had enough: click ends it quietly
+        _give_up_output()
+        what = error.filename or "the output"
+        raise click.ClickException(f"{what} cannot be used: {error.strerror}") from error
+
+
+def _said(ctx: click.Context, error: Exception) -> str:
+    return as_typed(ctx.ensure_object(Session), str(error))
+
+
+def _give_up_output() -> None:
+    """Lets go of what the output did not take: Python would try, and fail, again at its end."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class _Misused(click.ClickException):

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.addresses import base_url, lan_address, node_base, running_node
+from infra.cli.addresses import (
+    ANY_HOST,
+    DEFAULT_PORT,
+    base_url,
+    lan_address,
+    node_base,
+    running_node,
+    up_command,
+)
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
-from infra.cli.words import in_shell
+from infra.cli.words import as_typed, in_shell
 
 if TYPE_CHECKING:
     from infra.running import Running
     from shared.commands.answers import Paired
     from shared.model.access import App
+    from shared.settings import Settings
 
 _APPS = {"owntracks": "OwnTracks", "overland": "Overland", "other": "another app"}
 
@@ -71,12 +80,16 @@ def pair(
         paired = pairing.pair(node, name, app, base, encrypt=encrypt)
     if as_json:
         print_json(paired)
-    else:
-        _show(paired)
+        _warn(paired)
+        return
+    _show(paired)
+    if paired.setup_link is None and paired.app != "other":
+        click.echo(_ways_out(session, settings, running, paired.name))
+
+
+def _warn(paired: "Paired") -> None:
     if paired.warning is not None:
         click.echo(click.wrap_text(f"\nWarning: {paired.warning}", width=78), err=True)
-    if paired.setup_link is None and paired.app != "other" and not as_json:
-        click.echo(_ways_out(paired.name, running))
 
 
 def _show(paired: "Paired") -> None:
@@ -91,6 +104,7 @@ def _show(paired: "Paired") -> None:
         click.echo(f"  Key       {paired.encryption_key}   (encrypts what the phone sends)")
     if paired.app != "owntracks":
         click.echo(f"  Token     {paired.token}   (the same, for apps that ask for a token)")
+    _warn(paired)
     if paired.setup_link is not None:
         _show_link(paired, paired.setup_link)
     if paired.app == "other":
@@ -102,16 +116,20 @@ def _show(paired: "Paired") -> None:
 
 
 def _show_link(paired: "Paired", link: str) -> None:
-    from shared.commands.pairing import is_local
+    from shared.model.address import is_local, is_loopback
 
-    click.echo(f"\nInstall {_APPS[paired.app]} on the phone, then scan this with its camera:\n")
+    here = is_loopback(paired.url)
+    if here:
+        click.echo(f"\nFor {_APPS[paired.app]} on this machine itself:\n")
+    else:
+        click.echo(f"\nInstall {_APPS[paired.app]} on the phone, then scan this with its camera:\n")
     code, width = _code(link)
     for line in code.splitlines():
         click.secho(line, fg="bright_white", bg="black")
     click.echo()
     if width > shutil.get_terminal_size().columns:
         click.echo(f"(The code is {width} columns wide: make the window wider to scan it.)")
-    click.echo(f"Or open this link on the phone:\n\n{link}")
+    click.echo(f"Or open this link {'there' if here else 'on the phone'}:\n\n{link}")
     if is_local(paired.url):
         click.echo(
             "\nThis address works while the phone is in the same network as the node.\n"
@@ -129,27 +147,53 @@ def _code(link: str) -> tuple[str, int]:
     return drawing.getvalue(), int(code.symbol_size(border=_QUIET)[0])
 
 
-def _ways_out(name: str, running: "Running | None") -> str:
-    lan = lan_address()
-    port = running.port if running else 8080
-    named = in_shell(name)
-    on_network = f"yurt up --host 0.0.0.0{'' if port == 8080 else f' --port {port}'}"
-    there = f"\n      (the node is then at {base_url(lan, port)})" if lan else ""
-    restart = "stop the node, start it" if running else "start the node"
+def _ways_out(session: Session, settings: "Settings", running: "Running | None", name: str) -> str:
+    """What to do about a base that no phone can reach."""
+    again = f"{as_typed(session, 'yurt pair')} {in_shell(name)}"
+    if settings.firestore is not None and "FIRESTORE_EMULATOR_HOST" not in session.environ:
+        return f"""
+No link and no code are shown, because the phone could not deliver anything.
+Name the URL at which your functions are reached, here or with YURT_PUBLIC_BASE:
+
+      {again} --url https://ADDRESS-OF-THE-FUNCTIONS"""
+    cloud = "\n  - With a node in the cloud instead of this machine."
     return f"""
 No link and no code are shown, because the phone could not deliver anything.
 To let the phone in, take one of these ways, then pair it again:
 
-  - In your own network: {restart} so that others
-    reach it, and pair again.
-      {on_network}{there}
-      yurt pair {named}
+{_on_the_network(session, settings, running, again)}
   - From everywhere, through a tunnel such as Tailscale or cloudflared that
-    leads to port {port} of this machine; give the address it shows you.
-      yurt pair {named} --url https://ADDRESS-OF-THE-TUNNEL
+    leads to port {_port(settings, running)} of this machine; give the address it shows you.
+      {again} --url https://ADDRESS-OF-THE-TUNNEL
   - From everywhere, under a name of your own that leads here over https.
-      yurt pair {named} --url https://yurt.example.org
-  - With a node in the cloud instead of this machine."""
+      {again} --url https://yurt.example.org{cloud if settings.firestore is None else ""}"""
+
+
+def _on_the_network(
+    session: Session, settings: "Settings", running: "Running | None", again: str
+) -> str:
+    port = _port(settings, running)
+    start = up_command(ANY_HOST, port)
+    if settings.firestore is not None:
+        start = start.replace("yurt up", "yurt up --emulated")
+        then = "export the variables that it prints, and pair again"
+    else:
+        then = "pair again"
+    lan = lan_address()
+    there = f"\n      (the node is then at {base_url(lan, port)})" if lan else ""
+    restart = "stop the node, start it" if running or settings.firestore else "start the node"
+    return f"""  - In your own network: {restart} so that others
+    reach it, and {then}.
+      {as_typed(session, start)}{there}
+      {again}"""
+
+
+def _port(settings: "Settings", running: "Running | None") -> int:
+    from urllib.parse import urlsplit
+
+    if running is not None:
+        return running.port
+    return urlsplit(settings.public_base or "").port or DEFAULT_PORT
 
 
 _QUIET = 2

@@ -1,6 +1,9 @@
 """What each command gets: which data to act on, the open node, the time, how to print."""
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,13 +25,27 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _program() -> str:
+    """This program as its user calls it: in a fresh clone it is not on PATH."""
+    called = Path(sys.argv[0])
+    if called.name != "yurt":  # a test, or another program that has us as a library
+        return "yurt"
+    found = shutil.which("yurt")
+    same = found is not None and called.exists() and called.samefile(found)
+    return "yurt" if same else shlex.quote(str(called))
+
+
 @dataclass
 class Session:
-    """data: the folder given with --data, which goes before YURT_DATA and ./data."""
+    """data: the folder given with --data, which goes before YURT_DATA and ./data.
+
+    program: what is typed in a shell to call `yurt`.
+    """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Callable[[], datetime] = _utc_now
     data: Path | None = None
+    program: str = field(default_factory=_program)
 
     def settings(self) -> "Settings":
         from shared.settings import read_settings
@@ -49,11 +66,14 @@ class Session:
         from shared.node import open_node
 
         settings = self.settings()
-        if not create and settings.firestore is None and not (settings.data / "yurt.db").exists():
-            raise Failed(
-                f"there is no data in {settings.data.resolve()} yet; start a node there with "
-                "`yurt up`, or name the right folder with --data"
-            )
+        if settings.firestore is None and not (settings.data / "yurt.db").exists():
+            folder = settings.data.resolve()
+            if not create:
+                raise Failed(
+                    f"there is no data in {folder} yet; start a node there with `yurt up`, or name "
+                    "the right folder with --data"
+                )
+            click.echo(f"There is no data in {folder} yet: it is begun now.", err=True)
         node = open_node(settings, self.clock)
         try:
             yield node
@@ -83,7 +103,7 @@ def data_option(command: F) -> F:
     """`--data DIR`, before or after the command's name."""
     return click.option(
         "--data",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False, readable=False, path_type=Path),
         metavar="DIR",
         expose_value=False,
         callback=_take_data,

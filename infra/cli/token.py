@@ -4,7 +4,7 @@ import click
 
 from infra.cli.addresses import node_base, running_node
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
-from infra.cli.words import in_shell, table
+from infra.cli.words import as_typed, in_shell, table
 
 
 @click.command(short_help="Make, list or revoke your credentials for the API.")
@@ -27,7 +27,7 @@ def token(session: Session, name: str | None, revoke: bool, as_json: bool) -> No
     """
     if name is None:
         if revoke:
-            raise click.UsageError("say which one: yurt token NAME --revoke")
+            raise click.UsageError(as_typed(session, "say which one: yurt token NAME --revoke"))
         _list(session, as_json)
     elif revoke:
         _revoke(session, name, as_json)
@@ -46,7 +46,7 @@ def _list(session: Session, as_json: bool) -> None:
         rows = [(info.name, f"{info.created.astimezone(zone):%Y-%m-%d %H:%M}") for info in held]
         click.echo(table(("NAME", "MADE"), rows))
     else:
-        click.echo("There is no token yet. Make one: yurt token laptop")
+        click.echo(as_typed(session, "There is no token yet. Make one: yurt token laptop"))
 
 
 def _make(session: Session, name: str, as_json: bool) -> None:
@@ -62,7 +62,8 @@ def _make(session: Session, name: str, as_json: bool) -> None:
     click.echo(f"{made.token}\n")
     click.echo(f'This is the token "{made.name}". It reads everything and is shown this once. Try:')
     click.echo(f"  curl -H 'Authorization: Bearer {made.token}' \\\n    {base}/query/loc")
-    click.echo(f"To make it worthless: yurt token {in_shell(made.name)} --revoke")
+    revoke = as_typed(session, "yurt token")
+    click.echo(f"To make it worthless: {revoke} {in_shell(made.name)} --revoke")
 
 
 def _revoke(session: Session, name: str, as_json: bool) -> None:

@@ -1,12 +1,17 @@
 """How facts are said in a terminal: ages, lengths, times, tables."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from infra.cli.commands import COMMANDS
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from infra.cli.session import Session
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _METRES_PER_FOOT = 0.3048
@@ -66,3 +71,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def in_shell(word: str) -> str:
     """A word as it has to be typed."""
     return shlex.quote(word)
+
+
+def as_typed(session: "Session", text: str) -> str:
+    """A text with our commands as they can be typed where this one was called.
+
+    Each `yurt COMMAND` in it gets the program as it was called, and the data that was named.
+    """
+    data = f" --data {in_shell(str(session.data))}" if session.data is not None else ""
+    called = rf"(?<![\w./-])yurt (?=(?:{'|'.join(COMMANDS)})\b)"
+    return re.sub(called, lambda _: f"{session.program}{data} ", text)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from shared.commands.errors import Refused
 from shared.model.access import ACCESS, Access, Device
 from shared.node import Node
+from shared.store.changing import current
 
 
 def access_of(node: Node) -> Access:
-    held = node.store.read(Access, ACCESS)
-    return held.document if held else Access()
+    return current(node.store, ACCESS, Access())
 
 
 def device_named(access: Access, name: str) -> Device:

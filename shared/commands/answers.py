@@ -12,7 +12,7 @@ from shared.model.access import App
 from shared.model.time import Instant
 
 
-class Paired(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Paired(Struct, frozen=True, kw_only=True):
     """A device and its new credential, which is shown this once.
 
     renewed: the device was paired before; its old credential works until this one is first used.
@@ -30,8 +30,8 @@ class Paired(Struct, frozen=True, kw_only=True, omit_defaults=True):
     password: str
     token: str
     setup_link: str | None
-    encryption_key: str | None = None
-    warning: str | None = None
+    encryption_key: str | None
+    warning: str | None
 
 
 class DeviceState(Struct, frozen=True, kw_only=True):
@@ -88,16 +88,22 @@ class NewToken(Struct, frozen=True, kw_only=True):
 
 
 class TokenInfo(Struct, frozen=True, kw_only=True):
+    """A token that there is. Its text is kept nowhere."""
+
     name: str
     created: Instant
 
 
 class Unpaired(Struct, frozen=True, kw_only=True):
+    """A device whose credential was taken away. What it reported is kept."""
+
     device: str
     name: str
 
 
 class Revoked(Struct, frozen=True, kw_only=True):
+    """A token that is worthless from now on."""
+
     name: str
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from shlex import quote
 from typing import NamedTuple
 
 from shared.commands.answers import Check, DeviceState
-from shared.commands.pairing import is_loopback, is_readable_on_the_way
+from shared.model.address import is_loopback, is_readable_on_the_way
+from shared.store.protocol import NewerData, StoreError
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_ROOM = 1 << 30
@@ -13,13 +15,28 @@ NO_ROOM = 50 << 20
 
 
 class Folder(NamedTuple):
-    """mode: permission bits. free: bytes left on its disk."""
+    """is_file: something is there that is no folder. mode: permission bits. free: bytes left."""
 
     path: str
     exists: bool
+    is_file: bool = False
     writable: bool = False
     mode: int = 0
     free: int = 0
+
+
+class Key(NamedTuple):
+    """A master key. where: its file or variable. problem: why it cannot be used. mode: its file's
+    permission bits. sealed: names of the devices whose keys are sealed; lost: of those that it does
+    not open.
+    """
+
+    where: str
+    exists: bool
+    problem: str | None = None
+    mode: int = 0o600
+    sealed: Sequence[str] = ()
+    lost: Sequence[str] = ()
 
 
 class Answer(NamedTuple):
@@ -42,6 +59,12 @@ def python_check(version: tuple[int, int]) -> Check:
 
 
 def folder_check(folder: Folder) -> Check:
+    if folder.is_file:
+        return _fail(
+            "data folder",
+            f"{folder.path} is no folder",
+            "name the right folder with --data or YURT_DATA",
+        )
     if not folder.exists:
         return _warn(
             "data folder",
@@ -51,8 +74,8 @@ def folder_check(folder: Folder) -> Check:
     if not folder.writable:
         return _fail(
             "data folder",
-            f"{folder.path} cannot be written",
-            f"give it to the user who runs Yurt: sudo chown -R $USER {folder.path}",
+            f"{folder.path} cannot be read and written",
+            f"{_give(folder.path)}; chmod u+rwx {quote(folder.path)}",
         )
     if folder.free < LITTLE_ROOM:
         judge = _fail if folder.free < NO_ROOM else _warn
@@ -65,12 +88,22 @@ def folder_check(folder: Folder) -> Check:
         return _warn(
             "data folder",
             f"{folder.path} is open to other users of this machine",
-            f"close it: chmod 700 {folder.path}",
+            f"close it: chmod 700 {quote(folder.path)}",
         )
     return _ok("data folder", f"{folder.path}, {folder.free / (1 << 30):,.0f} GB left on its disk")
 
 
-def database_check(where: str, problem: str | None) -> Check:
+def database_check(where: str, problem: StoreError | None, forbidden: Sequence[str] = ()) -> Check:
+    """forbidden: files that this user cannot both read and write."""
+    if forbidden:
+        files = " ".join(map(quote, forbidden))
+        return _fail(
+            "database",
+            f"cannot be read and written: {', '.join(forbidden)}",
+            f"{_give(*forbidden)}; chmod u+rw {files}",
+        )
+    if isinstance(problem, NewerData):
+        return _fail("database", f"{where}: {problem}", "update Yurt: git pull && make up")
     if problem is not None:
         return _fail(
             "database",
@@ -80,27 +113,34 @@ def database_check(where: str, problem: str | None) -> Check:
     return _ok("database", f"{where} opens and is whole")
 
 
-def master_key_check(where: str, problem: str | None, sealed: int) -> Check:
-    """sealed: how many devices have a key that only this one opens."""
-    if problem is None:
-        return _ok("master key", f"{where} can be used (keys of devices sealed with it: {sealed})")
-    if not sealed:
+def master_key_check(key: Key) -> Check:
+    if not key.exists and not key.sealed:
         return _ok("master key", "there is none, and nothing needs it yet")
-    return _fail(
-        "master key",
-        f"{where}: {problem}",
-        "restore it from a backup, or pair the devices that encrypt again with --encrypt",
-    )
+    if key.problem is not None:
+        judge = _fail if key.sealed else _warn
+        return judge("master key", key.problem, _RESTORE if key.sealed else _REMOVE)
+    if key.lost:
+        names = ", ".join(key.lost)
+        return _fail("master key", f"{key.where} does not open the keys of: {names}", _RESTORE)
+    if key.mode != 0o600:
+        return _warn(
+            "master key",
+            f"{key.where} has the mode {key.mode:04o}",
+            f"leave it to its owner alone: chmod 600 {quote(key.where)}",
+        )
+    sealed = len(key.sealed)
+    return _ok("master key", f"{key.where} can be used (keys of devices sealed with it: {sealed})")
 
 
-def node_check(answer: Answer | None) -> Check:
+def node_check(answer: Answer | None, start: str = "yurt up") -> Check:
+    """start: the command that starts it as it was."""
     if answer is None:
         return _warn("node", "no node runs on this data", "start it: yurt up")
     if answer.status is None:
         return _fail(
             "node",
             f"{answer.url} does not answer: {answer.error}",
-            "stop the node and start it again: yurt up",
+            f"stop the node and start it again: {start}",
         )
     if answer.status >= 500:
         return _fail(
@@ -111,15 +151,20 @@ def node_check(answer: Answer | None) -> Check:
     return _ok("node", f"{answer.url} answers")
 
 
-def reach_check(base: str, devices: Sequence[DeviceState]) -> Check:
-    """Whether phones can get to the base URL that they are given."""
+def reach_check(
+    base: str, devices: Sequence[DeviceState], start: str | None = "yurt up --host 0.0.0.0"
+) -> Check:
+    """Whether phones can get to the base URL that they are given.
+
+    start: the command that lets them in, if the node runs on this machine.
+    """
     phones = [d.name for d in devices if d.paired and d.app != "other"]
     if is_loopback(base) and phones:
         return _warn(
             "reach",
             f"{', '.join(phones)} cannot reach {base}, which is this machine only",
-            "start the node with `yurt up --host 0.0.0.0`, or set YURT_PUBLIC_BASE to the URL of "
-            "your tunnel or proxy",
+            (f"start the node with `{start}`, or " if start else "")
+            + "set YURT_PUBLIC_BASE to the URL at which others reach it",
         )
     if is_loopback(base):
         return _ok("reach", f"{base}, from this machine only; no phone is paired")
@@ -188,7 +233,7 @@ def cloud_check(project: str, database: str, emulator: str | None) -> Check:
     return _ok("cloud", where)
 
 
-def store_check(where: str, problem: str | None) -> Check:
+def store_check(where: str, problem: StoreError | None) -> Check:
     if problem is not None:
         return _fail(
             "store",
@@ -197,6 +242,19 @@ def store_check(where: str, problem: str | None) -> Check:
             "FIRESTORE_EMULATOR_HOST",
         )
     return _ok("store", f"{where} answers")
+
+
+def unseen_check(check: str, problem: str) -> Check:
+    """What could not be looked at."""
+    return _fail(
+        check,
+        f"could not be looked at: {problem}",
+        "mend what is wrong with the data first, then ask doctor again",
+    )
+
+
+def _give(*paths: str) -> str:
+    return f"give it to the user who runs Yurt: sudo chown -R $USER {' '.join(map(quote, paths))}"
 
 
 def _ok(check: str, detail: str) -> Check:
@@ -209,3 +267,8 @@ def _warn(check: str, detail: str, fix: str) -> Check:
 
 def _fail(check: str, detail: str, fix: str) -> Check:
     return Check(check=check, status="fail", detail=detail, fix=fix)
+
+
+_ANEW = "unpair the devices that encrypt and pair them again with --encrypt"
+_RESTORE = f"restore it from a backup, or, if there is none, {_ANEW}"
+_REMOVE = "remove it: nothing is sealed with it, and `yurt pair --encrypt` makes a new one"

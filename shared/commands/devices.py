@@ -8,6 +8,7 @@ from shared.commands.access import access_of, device_named, is_paired
 from shared.commands.answers import DeviceState, Queued, Shared, Unpaired
 from shared.commands.errors import Refused
 from shared.model.access import Access, Device
+from shared.model.records import last_heard
 from shared.node import Node
 from shared.store.protocol import Latest
 
@@ -31,7 +32,15 @@ def unpair(node: Node, name: str) -> Unpaired:
 
     def decide(access: Access) -> Access:
         device = device_named(access, name)
-        retired = replace(device, current=None, pending=None, sealed_key=None, sees=(), commands=())
+        retired = replace(
+            device,
+            current=None,
+            pending=None,
+            sealed_key=None,
+            earlier_keys=(),
+            sees=(),
+            commands=(),
+        )
         return access.without_device(device.id).with_device(retired)
 
     device = device_named(node.keyring.change(decide), name)
@@ -74,10 +83,9 @@ def send(node: Node, name: str, action: str) -> Queued:
 
 
 def _state(device: Device, latest: Latest, now: datetime) -> DeviceState:
-    reports = sorted((r for r in latest if r is not None), key=lambda report: report.time)
-    last = reports[-1].time if reports else None
-    batteries = [report.battery for report in reports if report.battery is not None]
-    quiet = now - (last or device.created)
+    reports = latest.reports()
+    heard = last_heard(reports) if reports else None
+    quiet = now - (heard.time if heard else device.created)
     return DeviceState(
         device=device.id,
         name=device.name,
@@ -85,9 +93,9 @@ def _state(device: Device, latest: Latest, now: datetime) -> DeviceState:
         paired=is_paired(device),
         encrypted=device.sealed_key is not None,
         created=device.created,
-        last_report=last,
-        age=(now - last).total_seconds() if last else None,
-        battery=batteries[-1] if batteries else None,
+        last_report=heard.time if heard else None,
+        age=quiet.total_seconds() if heard else None,
+        battery=heard.battery if heard else None,
         silent=is_paired(device) and quiet >= SILENT_AFTER,
         sees=device.sees,
     )

@@ -1,13 +1,12 @@
 """Pairing: a device's credential, the URL its app delivers to, the link that sets the app up."""
 
-import ipaddress
 import json
 import secrets
 import string
 import unicodedata
 from base64 import b64encode
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -15,7 +14,9 @@ from shared.commands.access import is_paired
 from shared.commands.answers import Paired
 from shared.commands.errors import Refused
 from shared.model import access as credentials
+from shared.model import address
 from shared.model.access import Access, App, Device, token_hash
+from shared.model.address import is_loopback, is_readable_on_the_way
 from shared.node import Node
 
 PATHS: dict[App, str] = {
@@ -37,78 +38,38 @@ class Base(NamedTuple):
 
 def checked_base(url: str) -> str:
     """A base URL as typed, without a slash at its end; `Refused` unless it can be one."""
-    url = url.strip().rstrip("/")
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        if " " in url or not url.isprintable() or parts.port == 0:
-            raise ValueError
-    except ValueError:
-        raise Refused(f'"{url}" is no URL; write it like https://yurt.example.org') from None
-    if not usable:
-        raise Refused(f'"{url}" does not begin with https:// or http://; try: --url https://{url}')
-    if parts.query or parts.fragment or parts.username:
-        raise Refused(f'"{url}" may have a host, a port and a path, nothing else')
-    return url
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    address = _address(host)
-    return host == "localhost" or (
-        address is not None and (address.is_loopback or address.is_unspecified)
-    )
-
-
-def is_local(url: str) -> bool:
-    """Whether only machines of one private network reach this URL."""
-    address = _address(urlsplit(url).hostname or "")
-    return address is not None and not address.is_global and not is_loopback(url)
-
-
-def is_readable_on_the_way(url: str) -> bool:
-    """Whether strangers between a phone and this URL could read what is sent."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    address = _address(host)
-    if parts.scheme == "https" or host == "localhost":
-        return False
-    if address is not None:
-        return address.is_global
-    return "." in host and not host.endswith((".local", ".lan", ".internal", ".home.arpa"))
+        return address.checked_base(url)
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 def pair(node: Node, name: str, app: App | None, base: Base, *, encrypt: bool = False) -> Paired:
     """Makes a device of this name (for OwnTracks unless `app` is given) or renews its credential.
 
     A device that is there keeps its id, its app unless `app` is given, and its encryption key
-    unless `encrypt` asks for a new one. Its old credential works until the new one is first used.
+    unless `encrypt` asks for a new one. Its old credential works until the new one is first used;
+    what the phone encrypted with its last three old keys can be read for good.
     """
     name = _checked_name(name)
     token, fresh_id = secrets.token_urlsafe(24), _device_id()
-    # OwnTracks takes the first 32 bytes of a passphrase as the key: these are 32 characters.
-    sealed = node.master_key.seal(secrets.token_urlsafe(24).encode()) if encrypt else None
     before: Device | None = None
+    key: str | None = None
 
     def decide(access: Access) -> Access:
-        nonlocal before
+        nonlocal before, key
         before = access.device_named(name)
         device = before or Device(
             id=fresh_id, name=name, app=app or "owntracks", created=node.clock()
         )
-        device = replace(device, app=app or device.app, sealed_key=sealed or device.sealed_key)
-        if device.app != "owntracks":
-            if encrypt:
-                raise Refused(f"the app {device.app} cannot encrypt; leave --encrypt out")
-            device = replace(device, sealed_key=None)
+        # All that can fail comes before the change: it would retire a credential shown earlier.
+        device, key = _keyed(node, replace(device, app=app or device.app), encrypt=encrypt)
         return access.with_device(_credentialed(device, token))
 
     access = node.keyring.change(decide)
     device = access.devices[before.id if before else fresh_id]
-    key = node.master_key.unseal(device.sealed_key).decode() if device.sealed_key else None
     renewed = before is not None and is_paired(before)
-    warning = _key_warning(before, device) if before is not None and renewed else None
-    return _paired(device, token, key, base, renewed, warning)
+    return _paired(device, token, key, base, renewed)
 
 
 def owntracks_link(url: str, username: str, password: str, device: Device, key: str | None) -> str:
@@ -144,13 +105,10 @@ def overland_link(url: str, token: str, device: Device) -> str:
     )
 
 
-def _paired(
-    device: Device, token: str, key: str | None, base: Base, renewed: bool, warning: str | None
-) -> Paired:
+def _paired(device: Device, token: str, key: str | None, base: Base, renewed: bool) -> Paired:
     url, username = base.url + PATHS[device.app], _slug(device.name) or device.id
     reachable = base.asked or not is_loopback(base.url)
     link = _link(device, url, username, token, key) if reachable else None
-    warnings = [text for text in (_base_warning(base, device.app), warning) if text]
     return Paired(
         device=device.id,
         name=device.name,
@@ -162,7 +120,7 @@ def _paired(
         token=token,
         setup_link=link,
         encryption_key=key,
-        warning=" ".join(warnings) or None,
+        warning=_base_warning(base, device.app),
     )
 
 
@@ -187,13 +145,19 @@ def _base_warning(base: Base, app: App) -> str | None:
     return None
 
 
-def _key_warning(before: Device, device: Device) -> str | None:
-    if before.sealed_key is None or before.sealed_key == device.sealed_key:
-        return None
-    return (
-        "The old encryption key is gone: reports that the phone made with it and has not delivered "
-        "yet can no longer be read. They will be kept as rejects."
-    )
+def _keyed(node: Node, device: Device, *, encrypt: bool) -> tuple[Device, str | None]:
+    """The device with the key it is to have, and that key in words."""
+    if device.app != "owntracks":
+        if encrypt:
+            raise Refused(f"the app {device.app} cannot encrypt; leave --encrypt out")
+        return credentials.rekeyed(device, None), None
+    if encrypt:
+        # OwnTracks takes the first 32 bytes of a passphrase as the key: these are 32 characters.
+        key = secrets.token_urlsafe(24)
+        return credentials.rekeyed(device, node.sealing_key().seal(key.encode())), key
+    if device.sealed_key is None:
+        return device, None
+    return device, node.master_key.unseal(device.sealed_key).decode()
 
 
 def _credentialed(device: Device, token: str) -> Device:
@@ -221,10 +185,3 @@ def _slug(name: str) -> str:
 def _initials(username: str, id: str) -> str:
     """Two characters that OwnTracks shows on its map."""
     return (username.replace("-", "") + id)[:2]
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None

@@ -10,15 +10,14 @@ from shared.commands.answers import OwnerProfile
 from shared.commands.errors import Refused
 from shared.model.profile import PROFILE, Profile
 from shared.node import Node
-from shared.store.protocol import Conflict
+from shared.store.changing import change, current
 
 Units = Literal["metric", "imperial"]
 
 
 def owner_profile(node: Node, machine_zone: str) -> Profile:
     """The saved profile, or one with the zone that this machine is set to."""
-    held = node.store.read(Profile, PROFILE)
-    return held.document if held else Profile(zone=machine_zone)
+    return current(node.store, PROFILE, Profile(zone=machine_zone))
 
 
 def show_profile(node: Node, machine_zone: str) -> OwnerProfile:
@@ -42,15 +41,9 @@ def set_profile(
         changes["home_region"] = _region(home_region)
     if units is not None:
         changes["units"] = units
-    while True:
-        held = node.store.read(Profile, PROFILE)
-        profile = replace(held.document if held else Profile(zone=machine_zone), **changes)
-        if held is None or held.document != profile:
-            try:
-                node.store.write(PROFILE, profile, over=held.version if held else None)
-            except Conflict:
-                continue
-        return _answer(profile, saved=True)
+    begun = Profile(zone=machine_zone)
+    profile = change(node.store, PROFILE, begun, lambda kept: replace(kept, **changes))
+    return _answer(profile, saved=True)
 
 
 def _answer(profile: Profile, *, saved: bool) -> OwnerProfile:

@@ -2,7 +2,8 @@
 
 The grammar here covers what must be exact: clock times, elapsed times, weekdays, dates that begin
 with the year, and what daylight saving does to them. Other names of days (`1 nov`, `two weeks ago`)
-go to dateparser, which is asked for the day only.
+go to dateparser, which is asked for the day only, and only in forms that it reads to the end: it
+drops what it does not understand. Weeks begin on Monday.
 """
 
 import re
@@ -104,9 +105,9 @@ class _Reading:
 
     def _span(self, words: str) -> tuple[date, date]:
         """The first day meant, and the first one after."""
-        month_or_year = _long_span(words, self._today)
-        if month_or_year is not None:
-            return month_or_year
+        longer = _relative_span(words, self._today) or _long_span(words, self._today)
+        if longer is not None:
+            return longer
         day = self._day(words)
         return day, day + timedelta(days=1)
 
@@ -123,8 +124,17 @@ class _Reading:
         return self._other_day(words)
 
     def _other_day(self, words: str) -> date:
-        # dateparser reads `1 nov 15h` as a year and drops what follows `ago`.
-        if re.search(r"\d(?!st|nd|rd|th)[a-z]|\bago\b.", words):
+        weekday, _, rest = words.partition(" ")
+        if weekday not in _WEEKDAYS:
+            return self._named_day(words)
+        day = self._named_day(rest)
+        if day.weekday() != _WEEKDAYS[weekday]:
+            raise _Unclear
+        return day
+
+    def _named_day(self, words: str) -> date:
+        words = " ".join(str(_NUMBERS.get(word, word)) for word in words.split())
+        if not _WHOLE_DAY.fullmatch(words):
             raise _Unclear
         import dateparser  # a tenth of a second, for those words only
 
@@ -139,7 +149,7 @@ class _Reading:
                 "PARSERS": ["relative-time", "absolute-time"],
             },
         )
-        # A time of day that was not understood above must not be dropped silently.
+        # It reads some dates that do not exist as a time of day.
         if found is None or found.tzinfo is not None or found.time() != time.min:
             raise _Unclear
         return found.date()
@@ -231,6 +241,23 @@ def _clock(hour: int, minute: str | None, second: str | None, half: str | None) 
     return time(hour, int(minute or 0), int(second or 0))
 
 
+def _relative_span(words: str, today: date) -> tuple[date, date] | None:
+    """`this week`, `last month` and the like: calendar weeks, months and years."""
+    which, _, unit = words.partition(" ")
+    back = _WHICH.get(which)
+    if back is None:
+        return None
+    if unit == "week":
+        monday = today - timedelta(days=today.weekday() + 7 * back)
+        return monday, monday + timedelta(days=7)
+    if unit == "month":
+        month = today.year * 12 + today.month - 1 - back
+        return _month(month // 12, month % 12 + 1)
+    if unit == "year":
+        return date(today.year - back, 1, 1), date(today.year - back + 1, 1, 1)
+    return None
+
+
 def _long_span(words: str, today: date) -> tuple[date, date] | None:
     """A year or a month, where the words name one and no day in it."""
     if re.fullmatch(r"(19|20)\d\d", words):
@@ -265,13 +292,27 @@ _WEEKDAYS = _named("monday tuesday wednesday thursday friday saturday sunday", 0
 _MONTHS = _named(
     "january february march april may june july august september october november december", 1
 ) | {"sept": 9}
-_NEAR_DAYS = {"today": 0, "yesterday": 1, "day before yesterday": 2}
-_NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+_NEAR_DAYS = {"today": 0, "yesterday": 1, "day before yesterday": 2, "tomorrow": -1}
+_WHICH = {"this": 0, "last": 1}
+_NUMBERS = (
+    {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
+    | {"eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20}
+    | {"thirty": 30, "forty": 40, "fifty": 50}
+)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _AMOUNT = (
     rf"(?P<number>\d+(?:\.\d+)?|\b(?:{'|'.join(_NUMBERS)})\b)\s*"
-    r"(?P<unit>seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)\b"
+    r"(?P<unit>seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)(?![a-z])"
 )
+_ANY_MONTH = rf"(?:{'|'.join(_MONTHS)})\.?"
+_WHOLE_DAY = re.compile(
+    r"\d+ (?:days?|weeks?|months?|years?) ago|in \d+ (?:days?|weeks?|months?|years?)"
+    r"|\d{1,2}([-/.])\d{1,2}(?:\1(?:\d{4}|\d{2}))?"
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?[ -](?:of )?{_ANY_MONTH}(?:[ -]\d{{4}})?"
+    rf"|{_ANY_MONTH} \d{{1,2}}(?:st|nd|rd|th)?(?: \d{{4}})?",
+    re.ASCII,
+)
+"""Names of a day that dateparser reads whole."""
 _FILLERS = frozenset(("at", "on", "the", "o'clock"))
 _HALVES = {"a.m.": "am", "p.m.": "pm", "a.m": "am", "p.m": "pm"}
 _LOOSE_PARTS = {"morning": time(9), "afternoon": time(15), "evening": time(19), "night": time(22)}

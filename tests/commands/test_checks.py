@@ -6,8 +6,9 @@ import pytest
 
 from shared.commands import checks
 from shared.commands.answers import Check, DeviceState
-from shared.commands.checks import Answer, Folder
+from shared.commands.checks import Answer, Folder, Key
 from shared.model.access import App
+from shared.store.protocol import NewerData, StoreError
 
 DAY = timedelta(days=1)
 
@@ -36,16 +37,27 @@ def device(
         (checks.python_check((3, 11)), "ok", "3.11"),
         (checks.python_check((3, 10)), "fail", "3.10"),
         (checks.folder_check(Folder("/d", False)), "warn", "not there"),
-        (checks.folder_check(Folder("/d", True, False)), "fail", "cannot be written"),
-        (checks.folder_check(Folder("/d", True, True, 0o700, 2 << 30)), "ok", "2 GB"),
-        (checks.folder_check(Folder("/d", True, True, 0o755, 2 << 30)), "warn", "other users"),
-        (checks.folder_check(Folder("/d", True, True, 0o700, 900 << 20)), "warn", "900 MB"),
-        (checks.folder_check(Folder("/d", True, True, 0o700, 9 << 20)), "fail", "9 MB"),
+        (checks.folder_check(Folder("/d", True, is_file=True)), "fail", "no folder"),
+        (checks.folder_check(Folder("/d", True)), "fail", "cannot be read and written"),
+        (checks.folder_check(Folder("/d", True, False, True, 0o700, 2 << 30)), "ok", "2 GB"),
+        (
+            checks.folder_check(Folder("/d", True, False, True, 0o755, 2 << 30)),
+            "warn",
+            "other users",
+        ),
+        (checks.folder_check(Folder("/d", True, False, True, 0o700, 900 << 20)), "warn", "900 MB"),
+        (checks.folder_check(Folder("/d", True, False, True, 0o700, 9 << 20)), "fail", "9 MB"),
         (checks.database_check("/d/yurt.db", None), "ok", "whole"),
-        (checks.database_check("/d/yurt.db", "file is not a database"), "fail", "not a database"),
-        (checks.master_key_check("k", None, 1), "ok", "1"),
-        (checks.master_key_check("k", "it is missing", 0), "ok", "nothing needs it"),
-        (checks.master_key_check("k", "it is missing", 2), "fail", "missing"),
+        (checks.database_check("/d/yurt.db", StoreError("no database")), "fail", "no database"),
+        (checks.database_check("/d/yurt.db", NewerData("shape 9")), "fail", "shape 9"),
+        (checks.database_check("/d/yurt.db", None, ["/d/yurt.db-shm"]), "fail", "/d/yurt.db-shm"),
+        (checks.master_key_check(Key("k", True, sealed=["ada"])), "ok", "1"),
+        (checks.master_key_check(Key("k", False, "it is missing")), "ok", "nothing needs it"),
+        (checks.master_key_check(Key("k", True, "it is no text")), "warn", "no text"),
+        (checks.master_key_check(Key("k", False, "missing", sealed=["ada"])), "fail", "missing"),
+        (checks.master_key_check(Key("k", True, sealed=["a", "b"], lost=["b"])), "fail", "of: b"),
+        (checks.master_key_check(Key("k", True, mode=0o644)), "warn", "0644"),
+        (checks.unseen_check("devices", "no"), "fail", "looked at: no"),
         (checks.node_check(None), "warn", "no node runs"),
         (checks.node_check(Answer("http://h", 200)), "ok", "answers"),
         (checks.node_check(Answer("http://h", 401)), "ok", "answers"),
@@ -70,7 +82,7 @@ def device(
         (checks.refused_check({"ingest.unauthorized": 3}), "warn", "3 at ingest"),
         (checks.cloud_check("p", "(default)", None), "ok", "project p"),
         (checks.cloud_check("p", "(default)", "127.0.0.1:8"), "ok", "emulator"),
-        (checks.store_check("the store", "no route"), "fail", "no route"),
+        (checks.store_check("the store", StoreError("no route")), "fail", "no route"),
         (checks.store_check("the store", None), "ok", "answers"),
     ],
 )
@@ -78,3 +90,31 @@ def test_verdict(check: Check, status: str, said: str) -> None:
     assert check.status == status
     assert said in check.detail
     assert (check.fix is None) == (status == "ok"), "what is not well comes with what to do"
+
+
+@pytest.mark.parametrize(
+    ("check", "advice", "not_said"),
+    [
+        (checks.database_check("/d", StoreError("damaged")), "put a backup in its place", "update"),
+        (checks.database_check("/d", NewerData("shape 9")), "update Yurt", "backup"),
+        (checks.database_check("/d", None, ["/a b"]), "chmod u+rw '/a b'", "backup"),
+        (
+            checks.node_check(Answer("http://h", None), "yurt up --port 9000"),
+            "yurt up --port 9000",
+            "host",
+        ),
+        (
+            checks.reach_check("http://127.0.0.1:1", [device("ada")], "yurt up --port 1"),
+            "yurt up --port 1",
+            "0.0.0.0",
+        ),
+        (
+            checks.reach_check("http://127.0.0.1:1", [device("ada")], None),
+            "YURT_PUBLIC_BASE",
+            "yurt up",
+        ),
+    ],
+)
+def test_advice(check: Check, advice: str, not_said: str) -> None:
+    assert advice in (check.fix or "")
+    assert not_said not in (check.fix or "")

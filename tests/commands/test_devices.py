@@ -72,6 +72,16 @@ def test_unpairing_shuts_out_at_once_and_keeps_what_was_reported(node: Node) -> 
     assert where(node).device == phone.device
 
 
+def test_a_device_that_is_paired_again_is_shown_nobody(node: Node) -> None:
+    for name in ("phone", "tablet"):
+        pair(node, name, None, BASE)
+    assert share(node, "phone", ["tablet"]).sees
+    unpair(node, "phone")
+    assert access_of(node).device_named("phone") is not None
+    pair(node, "phone", None, BASE)
+    assert sharing(node, "phone").sees == ()
+
+
 def test_sharing_names_all_that_a_device_may_see(node: Node) -> None:
     ids = {name: pair(node, name, None, BASE).device for name in ("phone", "tablet", "watch")}
     assert share(node, "phone", ["tablet", "watch", "tablet"]).sees == (ids["tablet"], ids["watch"])
@@ -159,6 +169,11 @@ def test_the_profile_begins_with_the_machines_zone_and_keeps_what_is_not_set(nod
     answer = show_profile(node, "Asia/Tokyo")
     assert (answer.zone, answer.home_region, answer.units) == ("Europe/Paris", "FR", "imperial")
     assert answer.saved
+
+
+def test_what_the_machine_is_set_to_can_be_saved(node: Node) -> None:
+    assert set_profile(node, "Europe/Paris", zone="Europe/Paris").saved
+    assert owner_profile(node, "Asia/Tokyo").zone == "Europe/Paris"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,10 @@ def utc(text: str) -> datetime:
         ("an hour ago", "2026-11-22 15:30"),
         ("half an hour ago", "2026-11-22 16:00"),
         ("1h 30m ago", "2026-11-22 15:00"),
+        ("1h30m ago", "2026-11-22 15:00"),
+        ("seven hours ago", "2026-11-22 09:30"),
+        ("ten minutes ago", "2026-11-22 16:20"),
+        ("2026-11-01 14:30 +02:00", "2026-11-01 12:30"),
         ("90 minutes ago", "2026-11-22 15:00"),
         ("1.5 hours ago", "2026-11-22 15:00"),
         ("2026-11-01T14:30:00Z", "2026-11-01 14:30"),
@@ -80,7 +84,18 @@ def test_a_moment(words: str, expected: str) -> None:
         ("2 days ago", "2026-11-20 00:00", "2026-11-21 00:00"),
         ("friday", "2026-11-20 00:00", "2026-11-21 00:00"),
         ("last sunday", "2026-11-15 00:00", "2026-11-16 00:00"),
-        ("last week", "2026-11-15 00:00", "2026-11-16 00:00"),
+        ("this week", "2026-11-16 00:00", "2026-11-23 00:00"),
+        ("last week", "2026-11-09 00:00", "2026-11-16 00:00"),
+        ("this month", "2026-11-01 00:00", "2026-12-01 00:00"),
+        ("last month", "2026-09-30 23:00", "2026-11-01 00:00"),
+        ("this year", "2026-01-01 00:00", "2027-01-01 00:00"),
+        ("last year", "2025-01-01 00:00", "2026-01-01 00:00"),
+        ("seven days ago", "2026-11-15 00:00", "2026-11-16 00:00"),
+        ("a month ago", "2026-10-21 23:00", "2026-10-22 23:00"),
+        ("friday 20 november", "2026-11-20 00:00", "2026-11-21 00:00"),
+        ("fri, 20 nov. 2026", "2026-11-20 00:00", "2026-11-21 00:00"),
+        ("the 1st of november", "2026-11-01 00:00", "2026-11-02 00:00"),
+        ("1-nov-2025", "2025-11-01 00:00", "2025-11-02 00:00"),
         ("november 1st", "2026-11-01 00:00", "2026-11-02 00:00"),
         ("december 1", "2025-12-01 00:00", "2025-12-02 00:00"),
         ("2025", "2025-01-01 00:00", "2026-01-01 00:00"),
@@ -94,7 +109,10 @@ def test_a_moment(words: str, expected: str) -> None:
 )
 def test_a_day_or_longer(words: str, first: str, after: str) -> None:
     when = parse_when(words, NOW, LONDON)
-    assert when == (utc(first), utc(after), utc(after), utc(after))
+    assert (when.start, when.end) == (utc(first), utc(after))
+    asked = min(utc(after), NOW)
+    assert when.asked == asked
+    assert when.before in (asked, asked + timedelta(microseconds=1))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +176,16 @@ def test_today_is_the_owners_and_not_the_machines() -> None:
             "2 days ago 8",
             "2026-11-01 14:30 CET",
         ),
+        # Each has a part that would have to be dropped.
+        *("at 3 o'clock yesterday", "yesterday afternoon at 3", "yesterday at 3", "now now"),
+        *(
+            "yesterday 15:00 +02:00",
+            "yesterday 15:00 utc",
+            "15:00 16:00",
+            "yesterday evening 15:00",
+        ),
+        *("monday 20 november", "1 nov 15", "last week noon", "this week 15:00", "1h30mago"),
+        *("yesterday today", "last last friday", "2 days 3 hours ago", "3 hours", "1 nov 2025 x"),
         *("next friday", "1e9", "-1", "９９", "noon\0", "9" * 400, "a" * 400, "0000-01-01"),
     ],
 )

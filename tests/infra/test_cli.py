@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -117,6 +119,82 @@ def test_data_is_where_the_option_says_before_or_after_the_command(
     assert not data.exists()
 
 
+def test_what_is_begun_is_said(yurt: Yurt, data: Path) -> None:
+    begun = f"There is no data in {data} yet: it is begun now.\n"
+    assert begun in yurt("token", "laptop", "--json").stderr
+    assert begun not in yurt("pair", "phone").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "next_steps"),
+    [
+        ([], ["pair phone"]),
+        (["token"], ["token laptop"]),
+        (["token", "two words"], ["token 'two words' --revoke"]),
+        (["devices"], ["pair phone"]),
+        (["pair", "phone"], ["up --host 0.0.0.0\n", "pair phone --url https://yurt.example.org"]),
+        (["unpair", "tablet"], ["where --device tablet"]),
+        (["where"], ["doctor"]),
+        (["where", "--device", "x"], []),
+        (["doctor"], ["up\n", "profile --zone\n"]),
+        (["token", "--revoke"], ["token NAME --revoke"]),
+    ],
+)
+def test_next_steps_can_be_typed_as_they_are_printed(
+    tmp_path: Path, arguments: list[str], next_steps: list[str]
+) -> None:
+    folder = tmp_path / "our data"
+
+    def call(*arguments: str) -> str:
+        session = Session(
+            environ={"TZ": "Europe/London"}, clock=lambda: NOW, program=".venv/bin/yurt"
+        )
+        given = ["--data", str(folder), *arguments]
+        return CliRunner().invoke(main, given, obj=session).output
+
+    call("profile", "--units", "metric")
+    if arguments[:1] in (["unpair"], ["where"]):
+        call("pair", "tablet", "--app", "other")
+    shown = call(*arguments)
+    for step in next_steps:
+        words = f".venv/bin/yurt --data '{folder}' {step}"
+        assert " ".join(words.split()) in " ".join(shown.split())
+    assert not re.search(r"(?<![\w/])yurt (up|pair|token|where|doctor|devices)\b", shown)
+
+
+def test_a_program_on_the_path_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "yurt"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(program)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Session().program == str(program)
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert Session().program == "yurt"
+
+
+def test_what_cannot_be_opened_or_written_ends_with_a_sentence(
+    yurt: Yurt, phone: str, data: Path, tmp_path: Path
+) -> None:
+    refused(yurt("export", "-o", str(tmp_path / "none" / "a")), 1, "No such file or directory")
+    (data / "master.key").mkdir()
+    refused(yurt("pair", "tablet", "--encrypt"), 1, "master.key cannot be read")
+    bad = {"YURT_MASTER_KEY": "5e"}
+    refused(yurt("pair", "tablet", "--encrypt", environ=bad), 1, "YURT_MASTER_KEY is not 64")
+    (tmp_path / "file").write_text("")
+    refused(yurt("token", "a", environ={"YURT_DATA": str(tmp_path / "file")}), 1, "database")
+
+
+@pytest.mark.parametrize(
+    "base", ["http://a b", "http://y.example:99999", "https://y.example?x", "y.example"]
+)
+def test_a_public_base_is_held_to_what_a_url_must_be(yurt: Yurt, base: str) -> None:
+    refused(yurt("pair", "phone", environ={"YURT_PUBLIC_BASE": base}), 2, "YURT_PUBLIC_BASE")
+
+
 def test_settings_that_cannot_be_meant_are_a_misuse(yurt: Yurt) -> None:
     refused(yurt("devices", environ={"YURT_STORE": "postgres"}), 2, "YURT_STORE")
 
@@ -128,7 +206,9 @@ def test_newer_data_is_left_alone_with_a_sentence(yurt: Yurt, data: Path) -> Non
     refused(yurt("token"), 1, "newer version", "update Yurt")
     result = yurt("doctor", "--json")
     assert result.exit_code == 1
-    assert "update Yurt" in result.stdout
+    (database,) = (check for check in json.loads(result.stdout) if check["check"] == "database")
+    assert "newer version" in database["detail"]
+    assert database["fix"].startswith("update Yurt")
 
 
 def test_a_damaged_database_ends_with_a_sentence(yurt: Yurt, data: Path) -> None:
@@ -169,8 +249,9 @@ def test_pair_says_all_that_the_phone_needs(yurt: Yurt) -> None:
     paired = answer(yurt("pair", "phone", "--url", "https://y.example", "--encrypt", "--json"))
     assert list(paired) == [
         *("device", "name", "app", "renewed", "url", "username", "password", "token", "setup_link"),
-        "encryption_key",
+        *("encryption_key", "warning"),
     ]
+    assert list(answer(yurt("pair", "script", "--app", "other", "--json"))) == list(paired)
     config = json.loads(base64.b64decode(paired["setup_link"].split("inline=")[1]))
     assert config["url"] == paired["url"] == "https://y.example/ingest/pub"
     assert config["password"] == paired["password"]
@@ -211,10 +292,29 @@ def test_pair_on_loopback_makes_the_device_but_no_link(yurt: Yurt) -> None:
     assert "█" not in shown.output
 
 
-def test_pair_with_loopback_asked_for_obeys_and_warns(yurt: Yurt) -> None:
-    result = yurt("pair", "phone", "--url", "http://127.0.0.1:8080")
+def test_pair_with_loopback_asked_for_obeys_and_warns_first(yurt: Yurt) -> None:
+    result = yurt("pair", "phone", "--url", "http://localhost.:8080")
     assert "owntracks:///config" in result.stdout
     assert "cannot reach" in result.stderr
+    assert result.output.index("cannot reach") < result.output.index("█")
+    assert "Install" not in result.stdout
+
+
+def test_pair_in_the_cloud_advises_nothing_about_a_home_node(
+    yurt: Yurt, firestore_project: str
+) -> None:
+    emulated = {
+        "YURT_STORE": "firestore",
+        "YURT_PROJECT": firestore_project,
+        "YURT_PUBLIC_BASE": "http://127.0.0.1:9",
+        "FIRESTORE_EMULATOR_HOST": "set",
+    }
+    shown = yurt("pair", "phone", environ=emulated).stdout
+    assert "  yurt up --emulated --host 0.0.0.0 --port 9\n" in shown
+    del emulated["FIRESTORE_EMULATOR_HOST"]
+    shown = yurt("pair", "phone", environ=emulated).stdout
+    assert "yurt up" not in shown
+    assert "yurt pair phone --url https://" in shown
 
 
 def test_pair_refuses_what_it_cannot_do(yurt: Yurt) -> None:
@@ -360,7 +460,27 @@ def test_export_by_words_and_by_device(yurt: Yurt, phone: str, tmp_path: Path) -
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_export_writes_through_links_and_pipes(yurt: Yurt, phone: str, tmp_path: Path) -> None:
+    target, link, pipe = (tmp_path / name for name in ("kept.csv", "link.csv", "pipe"))
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    printed = yurt("export", "--format", "csv", "-o", "-")
+    for output in (link, link, pipe):
+        assert yurt("export", "--format", "csv", "-o", str(output)).exit_code == 0
+    piped = os.read(reading, 65536)
+    os.close(reading)
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert target.read_bytes() == piped == printed.stdout_bytes
+    assert printed.stderr == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("data", "kept.csv", "link.csv", "pipe")
+    ]
+
+
 def test_export_refuses_ranges_and_devices_that_are_none(yurt: Yurt, phone: str) -> None:
+    refused(yurt("export", "--to", "1960"), 2, '--to "1960" is before 1970')
     refused(yurt("export", "--from", "today", "--to", "2019"), 2, "exchange")
     refused(yurt("export", "--from", "banana"), 2, "banana")
     refused(yurt("export", "--device", "nobody"), 2, "there is: phone")
@@ -393,3 +513,91 @@ def test_doctor_fails_when_something_does_not_work(yurt: Yurt, data: Path) -> No
     result = yurt("doctor")
     assert result.exit_code == 1
     assert "FAIL  database" in result.stdout
+
+
+CHECKS = {
+    *("python", "data folder", "database", "master key", "node", "time zone", "devices"),
+    *("rejects", "refused requests"),
+}
+
+
+def checked(result: Result) -> dict[str, dict[str, Any]]:
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    return {check["check"]: check for check in json.loads(result.stdout)}
+
+
+def test_doctor_lists_every_check_when_the_database_does_not_open(
+    yurt: Yurt, phone: str, data: Path
+) -> None:
+    (data / "yurt.db-stamp").unlink()
+    (data / "yurt.db-stamp").mkdir()
+    result = yurt("doctor", "--json")
+    found = checked(result)
+    assert (result.exit_code, set(found)) == (1, CHECKS)
+    assert found["database"]["status"] == found["devices"]["status"] == "fail"
+
+
+def test_doctor_lists_every_check_when_one_document_is_damaged(
+    yurt: Yurt, phone: str, data: Path
+) -> None:
+    yurt("profile", "--units", "metric")
+    with closing(sqlite3.connect(data / "yurt.db")) as connection:
+        connection.execute("UPDATE document SET data = X'00' WHERE name = 'profile'")
+        connection.commit()
+    found = checked(yurt("doctor", "--json"))
+    assert set(found) == CHECKS
+    failed = [name for name, check in found.items() if check["status"] == "fail"]
+    assert failed == ["time zone"]
+
+
+def test_doctor_advises_permissions_for_files_it_may_not_use(
+    yurt: Yurt, phone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may do everything, whatever a file's mode says.
+    allowed = os.access
+    monkeypatch.setattr(
+        "os.access", lambda path, how: "yurt.db-stamp" not in str(path) and allowed(path, how)
+    )
+    found = checked(yurt("doctor", "--json"))
+    assert set(found) == CHECKS
+    assert "chmod u+rw" in found["database"]["fix"]
+    assert "backup" not in found["database"]["fix"]
+
+
+def test_doctor_says_that_a_file_is_no_data_folder(yurt: Yurt, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = yurt("doctor", "--json", environ={"YURT_DATA": str(tmp_path / "file")})
+    assert result.exit_code == 1
+    assert checked(result)["data folder"]["status"] == "fail"
+
+
+def test_doctor_leaves_what_is_not_ours_as_it_is(yurt: Yurt, data: Path) -> None:
+    data.mkdir()
+    database = data / "yurt.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE cheese (name)")
+        connection.commit()
+    for content in (database.read_bytes(), b""):
+        database.write_bytes(content)
+        result = yurt("doctor", "--json")
+        assert result.exit_code == 1
+        assert checked(result)["database"]["status"] == "fail"
+        assert database.read_bytes() == content
+        assert list(data.iterdir()) == [database]
+
+
+def test_doctor_unseals_every_key(yurt: Yurt, data: Path) -> None:
+    for name in ("phone", "tablet"):
+        yurt("pair", name, "--encrypt", "--url", "https://y.example")
+    key = data / "master.key"
+    assert checked(yurt("doctor", "--json"))["master key"]["status"] == "ok"
+    key.chmod(0o644)
+    assert checked(yurt("doctor", "--json"))["master key"]["status"] == "warn"
+    key.unlink()
+    refused(yurt("pair", "laptop", "--encrypt", "--json"), 1, "master.key is missing")
+    assert checked(yurt("doctor", "--json"))["master key"]["status"] == "fail"
+    assert not key.exists()
+    key.write_text("5e" * 32)
+    lost = checked(yurt("doctor", "--json"))["master key"]
+    assert lost["status"] == "fail"
+    assert "phone, tablet" in lost["detail"]

@@ -113,8 +113,54 @@ def test_a_reader_that_goes_away_ends_an_export_quietly(tmp_path: Path) -> None:
     assert process.communicate(timeout=60)[1] == b""
 
 
+def test_an_output_that_takes_nothing_ends_an_export_with_a_sentence(tmp_path: Path) -> None:
+    assert yurt(tmp_path, "token", "laptop").returncode == 0
+    (tmp_path / "read-only").write_text("")
+    with (tmp_path / "read-only").open("rb") as closed_to_writing:
+        for command in ([YURT, "export"], [YURT, "devices"]):
+            done = subprocess.run(
+                command,
+                env=environment(tmp_path),
+                stdout=closed_to_writing,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 1
+            assert done.stderr == "Error: the output cannot be used: Bad file descriptor\n"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" export >&-', YURT],
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: there is no output to write to")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_store_out_of_reach_stops_a_node_before_it_listens(tmp_path: Path) -> None:
+    cloud = {"YURT_STORE": "firestore", "YURT_PROJECT": "demo-yurt"}
+    nowhere = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}
+    done = subprocess.run(
+        [YURT, "up", "--port", "0"],
+        env={**environment(tmp_path / "data"), **cloud, **nowhere},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
+
+
 def test_help_and_version_load_no_slow_library(tmp_path: Path) -> None:
-    slow = ("dateparser", "granian", "google.api_core", "phonenumbers", "segno", "werkzeug")
+    slow = ("dateparser", "uvicorn", "google.api_core", "phonenumbers", "segno", "werkzeug")
     code = (
         "import sys; from click.testing import CliRunner; from infra.cli.main import main\n"
         "print(CliRunner().invoke(main, ['--help']).output)\n"

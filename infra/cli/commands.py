@@ -1,0 +1,16 @@
+"""The list of the commands."""
+
+COMMANDS = {
+    "up": "up",
+    "pair": "pair",
+    "devices": "devices",
+    "unpair": "devices",
+    "share": "devices",
+    "send": "devices",
+    "where": "where",
+    "profile": "profile",
+    "export": "export",
+    "token": "token",
+    "doctor": "doctor",
+}
+"""Each command and the module of this package that has it, in the order of the help."""
