@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from tests.emulators import (
     new_project,
     wait_until_ready,
 )
+from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +41,11 @@ ROOT = Path(__file__).parents[1]
 def group(leader: int) -> list[int]:
     """The processes of a group that are not zombies."""
     return [pid for pid, state, _, pgrp in processes() if pgrp == leader and state != "Z"]
+
+
+def names(leader: int) -> list[str]:
+    """What the processes of a group run."""
+    return sorted(Path(f"/proc/{pid}/comm").read_text().strip() for pid in group(leader))
 
 
 def children() -> list[int]:
@@ -57,13 +62,6 @@ def processes() -> Iterator[tuple[int, str, int, int]]:
         yield int(path.parent.name), state, int(parent), int(pgrp)
 
 
-def eventually(what: Callable[[], bool], within: float = 10) -> bool:
-    deadline = time.monotonic() + within
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return what()
-
-
 # A process and its end
 
 
@@ -71,29 +69,28 @@ def test_process_tells_pid_and_status(tmp_path: Path) -> None:
     process = Process(["sh", "-c", "echo $$; exit 3"], log=tmp_path / "log")
     assert process.status is None
     with process:
-        assert eventually(lambda: process.status == 3)
+        eventually(lambda: process.status == 3)
     assert process.tail() == str(process.pid)
 
 
 def test_tail_is_of_the_last_lines_and_may_hold_any_bytes(tmp_path: Path) -> None:
     with Process(["printf", r"1\n2\n\377\n4\n"], log=tmp_path / "log") as process:
-        assert eventually(lambda: process.status == 0)
+        eventually(lambda: process.status == 0)
     assert process.tail(2) == "\N{REPLACEMENT CHARACTER}\n4"
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "running"),
     [
-        "sleep 60 & wait",
-        "sleep 60 & exec true",  # the leader is gone before
-        "trap '' TERM; sleep 60 & while :; do wait; done",
+        ("sleep 60 & wait", ["sh", "sleep"]),
+        ("sleep 60 & exec true", ["sleep"]),  # the leader is gone before
+        ("trap '' TERM; sleep 60 & while :; do wait; done", ["sh", "sleep"]),
     ],
 )
-def test_end_leaves_nobody(script: str, tmp_path: Path) -> None:
+def test_end_leaves_nobody(script: str, running: list[str], tmp_path: Path) -> None:
     before = children()
     with Process(["sh", "-c", script], log=tmp_path / "log") as process:
-        time.sleep(0.1)  # the shell starts its own child
-        assert group(process.pid)
+        eventually(lambda: names(process.pid) == running)
         process.end(grace=0.3)
         assert not group(process.pid)
     assert children() == before
@@ -110,11 +107,11 @@ def test_a_process_runs_once_at_a_time_and_can_run_again(tmp_path: Path) -> None
     with Process(["sh", "-c", "echo started; exec sleep 60"], log=tmp_path / "log") as process:
         with pytest.raises(RuntimeError, match="runs already"):
             process.start()
-        assert eventually(lambda: process.tail() == "started")
+        eventually(lambda: process.tail() == "started")
         process.kill()
         assert process.status == -signal.SIGKILL
         process.start()
-        assert eventually(lambda: process.tail() == "started\nstarted")
+        eventually(lambda: process.tail() == "started\nstarted")
 
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "sleep 60 & wait"])
@@ -133,7 +130,7 @@ def test_a_process_dies_with_its_parent(script: str, tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert group(pid)
         parent.kill()
-    assert eventually(lambda: not group(pid))
+    eventually(lambda: not group(pid))
 
 
 def test_free_ports_are_free_and_not_for_outgoing_connections() -> None:
@@ -437,7 +434,7 @@ def test_the_emulator_dies_with_its_parent(startable_firestore: Startable, tmp_p
         pid = int(parent.stdout.readline())
         assert answers(url, b"Ok")
         parent.kill()
-    assert eventually(lambda: not group(pid))
+    eventually(lambda: not group(pid))
     assert not answers(url)
 
 

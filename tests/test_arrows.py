@@ -1,0 +1,103 @@
+"""The arrows of imports point down, as `shared/__init__.py` says, and nowhere is a circle."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+BELOW: dict[str, set[str]] = {
+    "model": set(),
+    "sealing": set(),
+    "settings": {"model"},
+    "sources": {"model"},
+    "formats": {"model"},
+    "store": {"model"},
+    "counts": {"store"},
+    "keyring": {"model", "store"},
+    "friends": {"model", "sources", "store"},
+    "node": {"counts", "friends", "keyring", "model", "sealing", "settings", "store"},
+    "commands": {"model", "node", "store"},
+    "http": {"commands", "formats", "model", "node", "sealing", "settings", "sources", "store"},
+}
+"""What each room or module of `shared` imports besides itself."""
+
+ADAPTERS = {"shared.store.sqlite", "shared.store.firestore"}
+WORLD = {"asyncio", "http", "logging", "os", "pathlib", "random", "secrets", "sqlite3", "ssl"}
+WORLD |= {"subprocess", "tempfile", "threading", "time"}
+"""What a pure module has none of: files, servers, processes, threads, the clock, chance."""
+
+
+def files(top: str) -> Iterator[tuple[str, Path]]:
+    """Each module below a folder by its name, a package by that of the package."""
+    for path in sorted((ROOT / top).rglob("*.py")):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+MODULES = {name: path for top in ("shared", "functions", "infra") for name, path in files(top)}
+
+
+def imported(module: str) -> set[str]:
+    """What a module imports, in functions and for types too; our own modules by their names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, "relative imports are not used here"
+            whole = {f"{node.module}.{name.name}" for name in node.names}
+            ours = whole & MODULES.keys()
+            found |= ours or {node.module}
+    return found
+
+
+def seen_by(name: str) -> set[str]:
+    inside = [module for module in MODULES if is_shared(module) and room(module) == name]
+    return {other for module in inside for other in imported(module)}
+
+
+def is_shared(module: str) -> bool:
+    return module == "shared" or module.startswith("shared.")
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_room_has_its_rule() -> None:
+    assert {room(module) for module in MODULES if is_shared(module)} - {""} == BELOW.keys()
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_a_room_sees_only_what_lies_below(name: str) -> None:
+    assert {room(other) for other in seen_by(name) if is_shared(other)} - {name} == BELOW[name]
+
+
+def test_there_is_no_circle() -> None:
+    tuple(TopologicalSorter(BELOW).static_order())
+    ours = {module: imported(module) & MODULES.keys() for module in MODULES}
+    assert len(tuple(TopologicalSorter(ours).static_order())) == len(MODULES)
+
+
+@pytest.mark.parametrize("name", ["model", "sources", "formats"])
+def test_pure_rooms_know_nothing_of_the_world(name: str) -> None:
+    assert WORLD.isdisjoint(other.split(".")[0] for other in seen_by(name))
+
+
+def test_an_adapter_sees_nothing_of_the_other() -> None:
+    for adapter in ADAPTERS:
+        assert imported(adapter).isdisjoint(ADAPTERS - {adapter})
+
+
+def test_only_the_node_opens_an_adapter() -> None:
+    assert {module for module in MODULES if imported(module) & ADAPTERS} == {"shared.node"}
+
+
+def test_the_library_knows_nobody_above_it() -> None:
+    for module in MODULES:
+        if is_shared(module):
+            tops = {name.split(".")[0] for name in imported(module)}
+            assert tops.isdisjoint({"infra", "functions", "tests"}), module
