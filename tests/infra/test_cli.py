@@ -15,7 +15,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.cli.main import COMMANDS, main
+from infra.cli.commands import COMMANDS
+from infra.cli.main import main
 from infra.cli.session import Session
 from shared.model.records import Fix
 from shared.node import open_node
