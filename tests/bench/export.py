@@ -7,6 +7,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shared.model.access import Device
 from shared.model.records import Fix
 from shared.node import open_node
 from shared.settings import Settings
@@ -57,6 +58,8 @@ def _export(data: Path, form: str, fixes: int) -> _Export:
     if process.returncode:
         raise SystemExit(f"yurt export ended with {process.returncode}")
     size = out.stat().st_size
+    if size < 40 * fixes:  # no format says a position in less
+        raise SystemExit(f"yurt export wrote {size} bytes for {fixes} fixes")
     out.unlink()
     return _Export(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, size)
 
@@ -64,6 +67,8 @@ def _export(data: Path, form: str, fixes: int) -> _Export:
 def _fill(data: Path) -> None:
     node = open_node(Settings(data=data))
     try:
+        device = Device(id="d1", name="phone", app="owntracks", created=START)
+        node.keyring.change(lambda access: access.with_device(device))
         for first in range(0, FIXES, 5_000):
             node.store.put([_fix(number) for number in range(first, first + 5_000)])
     finally:
