@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from shared.model.time import Instant
 
-App = Literal["owntracks", "overland", "other"]
+App = Literal["owntracks", "overland", "other", "archive"]
+"""What a device sends with; an `archive` was only ever read from one."""
 
 ACCESS = "access"
 """The name of the document in the store."""

@@ -52,6 +52,18 @@ _STATUS_FIELDS = (
     "where",
     "extra",
 )
+_FLOATS = frozenset(
+    f.name for t in (Fix, Status) for f in msgspec.structs.fields(t) if "float" in str(f.type)
+)
+_BEFORE_FIELDS = 3
+# Where in a packed fix there are numbers that may be whole, most of them one after the other, and
+# where what may be empty.
+_NUMBERS = slice(
+    _FIX_FIELDS.index("accuracy") + _BEFORE_FIELDS, _FIX_FIELDS.index("power") + _BEFORE_FIELDS
+)
+_PRESSURE, _OFFSET, _MOTION, _EXTRA = (
+    _FIX_FIELDS.index(name) + _BEFORE_FIELDS for name in ("pressure", "offset", "motion", "extra")
+)
 _fix_values = attrgetter(*_FIX_FIELDS)
 _status_values = attrgetter(*_STATUS_FIELDS)
 _DEGREE = 10_000_000
@@ -67,12 +79,29 @@ class NewerPacking(UnreadablePacking):
     """Bytes that a newer version of the code wrote."""
 
 
+content_hash = short_hash
+"""Of packed bytes."""
+
+
 def pack(report: Report) -> bytes:
     """The bytes of a report, without its device and time."""
     if isinstance(report, Fix):
-        values: list[Any] = [PACKING, _degrees(report.lat), _degrees(report.lon)]
-        # Most fields of most reports are empty: a call for each of them would be a third of all.
-        values += [None if v is None else _small(v) for v in _fix_values(report)]
+        lat, lon = report.lat, report.lon
+        north, east = round(lat * _DEGREE), round(lon * _DEGREE)
+        values = [
+            PACKING,
+            # Most apps send at most seven decimals: those fit in five bytes instead of nine.
+            north if north / _DEGREE == lat else lat,
+            east if east / _DEGREE == lon else lon,
+            *_fix_values(report),
+        ]
+        # Most numbers are missing or usual ones: a call for each would be a third of all.
+        values[_NUMBERS] = map(_usual, values[_NUMBERS])
+        for place in (_PRESSURE, _OFFSET):
+            if values[place] is not None:
+                values[place] = _small(values[place])
+        values[_MOTION] = values[_MOTION] or None
+        values[_EXTRA] = values[_EXTRA] or None
     else:
         values = [PACKING, *map(_small, _status_values(report))]
     while values[-1] is None:
@@ -80,14 +109,10 @@ def pack(report: Report) -> bytes:
     return _encoder.encode(values)
 
 
-def content_hash(packed: bytes) -> bytes:
-    return short_hash(packed)
-
-
 def unpack_fix(device: str, time: datetime, packed: bytes) -> Fix:
     """The fix that `pack` made the bytes of; `UnreadablePacking` for other bytes."""
     values = _values(packed)
-    named = dict(zip(_FIX_FIELDS, values[3:], strict=False))
+    named = dict(zip(_FIX_FIELDS, values[_BEFORE_FIELDS:], strict=False))
     lat, lon = _from_degrees(values[1]), _from_degrees(values[2])
     return Fix(device=device, time=time, lat=lat, lon=lon, **_restored(named))
 
@@ -129,12 +154,6 @@ def _values(packed: bytes) -> list[Any]:
     return values
 
 
-def _degrees(value: float) -> int | float:
-    # Most apps send at most seven decimals: those fit in five bytes instead of nine, exactly.
-    whole = round(value * _DEGREE)
-    return whole if whole / _DEGREE == value else value
-
-
 def _from_degrees(value: int | float) -> float:
     return value / _DEGREE if isinstance(value, int) else value
 
@@ -148,6 +167,17 @@ def _small(value: Any) -> Any:
     return value
 
 
+class _Usual(dict[Any, Any]):
+    """What `_small` makes of numbers, without a call where they are usual."""
+
+    def __missing__(self, value: Any) -> Any:
+        return _small(value)
+
+
+_USUAL: dict[float | None, int | None] = {None: None, **{float(n): n for n in range(-500, 5_000)}}
+_usual = _Usual(_USUAL).__getitem__
+
+
 def _restored(named: dict[str, Any]) -> dict[str, Any]:
     restored = {name: value for name, value in named.items() if value is not None}
     for name, value in restored.items():
@@ -156,8 +186,3 @@ def _restored(named: dict[str, Any]) -> dict[str, Any]:
     if "motion" in restored:
         restored["motion"] = tuple(restored["motion"])
     return restored
-
-
-_FLOATS = frozenset(
-    f.name for t in (Fix, Status) for f in msgspec.structs.fields(t) if "float" in str(f.type)
-)

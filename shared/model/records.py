@@ -142,10 +142,25 @@ class Person(Named, frozen=True, kw_only=True, omit_defaults=True, tag="person")
     time: Instant | None = None
 
 
-class Message(Named, frozen=True, kw_only=True, omit_defaults=True, tag="message"):
-    """A mail, a chat line, a text. text: what a person reads, without markup."""
+class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file in a message. id: SHA-256 of its bytes, which are kept. size: bytes."""
 
-    time: Instant
+    id: str
+    media_type: str
+    size: int
+    name: str | None = None
+
+
+class Message(Named, frozen=True, kw_only=True, omit_defaults=True, tag="message"):
+    """A mail, a chat line, a text. text: what a person reads, without markup.
+
+    time: missing where the message does not say (it cannot be listed by time then). thread: the id
+    of the message that began it, or the service's own id. reply_to: a message's id, whether it has
+    arrived or not.
+    """
+
+    type: Literal["mail", "chat"] = "mail"
+    time: Instant | None = None
     offset: int | None = None
     sender: IdentityKey | None = None
     recipients: tuple[IdentityKey, ...] = ()
@@ -154,11 +169,17 @@ class Message(Named, frozen=True, kw_only=True, omit_defaults=True, tag="message
     subject: str | None = None
     text: str | None = None
     labels: tuple[str, ...] = ()
-    attachments: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Media(Named, frozen=True, kw_only=True, omit_defaults=True, tag="media"):
-    """A photo, a movie, a sound. Its id is the SHA-256 of its bytes. size: bytes."""
+    """A photo, a movie, a sound. Its id is the SHA-256 of its bytes. size: bytes.
+
+    width, height: pixels as stored, before `orientation` (as in EXIF, 1 to 8) turns them.
+    altitude: metres. duration: seconds. thumbnail: SHA-256 of an upright JPEG, kept as raw.
+    motion: where in the bytes the movie of a moving photo is, as `start+size`. people: names as
+    its owner wrote them. device: what it was taken with, where it is one of ours.
+    """
 
     media_type: str
     size: int
@@ -170,7 +191,34 @@ class Media(Named, frozen=True, kw_only=True, omit_defaults=True, tag="media"):
     lon: float | None = None
     width: int | None = None
     height: int | None = None
+    orientation: int | None = None
     camera: str | None = None
+    altitude: float | None = None
+    duration: float | None = None
+    caption: str | None = None
+    people: tuple[str, ...] = ()
+    thumbnail: str | None = None
+    motion: str | None = None
+
+
+class Note(Named, frozen=True, kw_only=True, omit_defaults=True, tag="note"):
+    """One half of what an export tells of a media file in two files, met without the other.
+
+    Either what was written beside the media file (time, lat, lon, altitude, caption, people), or
+    the media file itself, as it was read alone (media). about: the name of the media file.
+    others: the ids of the notes that may hold the other half. `sources.google_photos.completed`
+    makes one record of both.
+    """
+
+    about: str
+    time: Instant | None = None
+    lat: float | None = None
+    lon: float | None = None
+    altitude: float | None = None
+    caption: str | None = None
+    people: tuple[str, ...] = ()
+    media: Media | None = None
+    others: tuple[str, ...] = ()
 
 
 class Reject(Named, frozen=True, kw_only=True, omit_defaults=True, tag="reject"):
@@ -187,7 +235,7 @@ class Reject(Named, frozen=True, kw_only=True, omit_defaults=True, tag="reject")
 
 
 Report = Fix | Status
-NamedRecord = Place | Visit | Event | Person | Message | Media | Reject
+NamedRecord = Place | Visit | Event | Person | Message | Media | Note | Reject
 AnyRecord = Report | NamedRecord
 
 NAMED_KINDS: dict[str, type[NamedRecord]] = {
@@ -197,6 +245,7 @@ NAMED_KINDS: dict[str, type[NamedRecord]] = {
     "person": Person,
     "message": Message,
     "media": Media,
+    "note": Note,
     "reject": Reject,
 }
 
