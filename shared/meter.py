@@ -1,4 +1,4 @@
-"""What the store spends: the figures that plans, quotas and benchmarks are made of."""
+"""What store and objects spend: the figures that plans, quotas and benchmarks are made of."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,9 @@ class Meter:
     """Spending in the units a platform bills.
 
     reads, writes, deletes: documents (rows on SQLite); a query that finds nothing is one read.
-    calls: requests made to the store. sent: bytes written, as packed.
+    calls: requests made to the store. sent: bytes written, as packed. object_writes: operations on
+    objects that are billed as writing, to which listing and joining belong (class A);
+    object_reads: as reading (class B). object_sent: bytes written to objects.
     """
 
     reads: int = 0
@@ -19,6 +21,9 @@ class Meter:
     deletes: int = 0
     calls: int = 0
     sent: int = 0
+    object_writes: int = 0
+    object_reads: int = 0
+    object_sent: int = 0
 
     def add(self, other: "Meter") -> None:
         self.reads += other.reads
@@ -26,6 +31,9 @@ class Meter:
         self.deletes += other.deletes
         self.calls += other.calls
         self.sent += other.sent
+        self.object_writes += other.object_writes
+        self.object_reads += other.object_reads
+        self.object_sent += other.object_sent
 
 
 _current: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -56,3 +64,12 @@ def spend(
         meter.deletes += deletes
         meter.calls += calls
         meter.sent += sent
+
+
+def spend_on_objects(*, writes: int = 0, reads: int = 0, sent: int = 0) -> None:
+    """The same of adapters for objects."""
+    meter = _current.get()
+    if meter is not None:
+        meter.object_writes += writes
+        meter.object_reads += reads
+        meter.object_sent += sent

@@ -1,0 +1,1 @@
+"""What is particular to one adapter of the objects, and what is built on the port."""
