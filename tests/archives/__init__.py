@@ -1,0 +1,1 @@
+"""What is particular to zip and tar, and to unpacking in parts."""
