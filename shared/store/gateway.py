@@ -6,7 +6,7 @@ A query can only be made over an entry of the table of indexes, so none is witho
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from google.api_core import exceptions
@@ -14,8 +14,8 @@ from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
 
-from shared.store.indexes import Index
-from shared.store.meter import spend
+from shared.meter import spend
+from shared.store.indexes import Index, Membership
 from shared.store.protocol import WITHIN, StoreError, StoreUnavailable
 
 T = TypeVar("T")
@@ -30,6 +30,9 @@ _PASSING = (
     exceptions.DeadlineExceeded,
     exceptions.Unknown,
 )
+AT_MOST_VALUES = 30
+"""That one query of `holding` may ask for (https://firebase.google.com/docs/firestore/query-data/queries)."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 # The library would start a broken query again without an end of its own; `_patiently` has one.
@@ -93,15 +96,32 @@ class Gateway:
         """The precondition that a document was last written at this time."""
         return self._opened().write_option(last_update_time=update_time)
 
-    def get(self, references: list[Reference], patience: Patience) -> dict[str, Snapshot]:
-        """The documents that exist, by id."""
+    def get(
+        self, references: list[Reference], patience: Patience, *, at: Any = None
+    ) -> dict[str, Snapshot]:
+        """The documents that exist, by id. at: as they were at this time of a `look`."""
+        found = self._looked(references, patience, at)
+        return {snapshot.id: snapshot for snapshot in found if snapshot.exists}
+
+    def look(self, reference: Reference, patience: Patience) -> Snapshot:
+        """A document, which may not exist, and in its `read_time` a time.
+
+        What is then read at that time is all of one moment: nothing is missed that is moved from
+        one document to another meanwhile. Firestore knows the past of an hour.
+        """
+        (snapshot,) = self._looked([reference], patience, None)
+        return snapshot
+
+    def _looked(self, references: list[Reference], patience: Patience, at: Any) -> list[Snapshot]:
         client = self._opened()
-        found = self._patiently(
+        found: list[Snapshot] = self._patiently(
             patience,
-            lambda timeout: list(client.get_all(references, retry=_NEVER, timeout=timeout)),
+            lambda timeout: list(
+                client.get_all(references, retry=_NEVER, timeout=timeout, read_time=at)
+            ),
         )
         spend(reads=len(references))
-        return {snapshot.id: snapshot for snapshot in found if snapshot.exists}
+        return found
 
     def query(
         self,
@@ -113,11 +133,13 @@ class Gateway:
         end: Any = None,
         after: Snapshot | Mapping[str, Any] | None = None,
         limit: int,
+        at: Any = None,
     ) -> list[Snapshot]:
         """Documents in the order of `index` whose fields `index.equal` have the values `equal`.
 
         start, end: bounds of the index's first ordered field; start <= value < end. after: the
-        last document of the page before this one, or the values of its ordered fields.
+        last document of the page before this one, or the values of its ordered fields. at: as for
+        `get`.
         """
         query: Any = self._opened().collection(index.collection)
         bounds = [(index.ordered[0][0], ">=", start), (index.ordered[0][0], "<", end)]
@@ -130,9 +152,28 @@ class Gateway:
             query = query.order_by(field, direction=direction)
         if after is not None:
             query = query.start_after(after)
-        query = query.limit(limit)
+        return self._found(query.limit(limit), patience, at)
+
+    def holding(
+        self,
+        membership: Membership,
+        values: Sequence[str],
+        patience: Patience,
+        *,
+        limit: int,
+        fields: Sequence[str] | None = None,
+    ) -> list[Snapshot]:
+        """Documents that hold any of the values, in no order. fields: all, if none are named."""
+        held = firestore.FieldFilter(membership.field, "array_contains_any", values)
+        query: Any = self._opened().collection(membership.collection).where(filter=held)
+        if fields is not None:
+            query = query.select(fields)
+        return self._found(query.limit(limit), patience)
+
+    def _found(self, query: Any, patience: Patience, at: Any = None) -> list[Snapshot]:
         found: list[Snapshot] = self._patiently(
-            patience, lambda timeout: list(query.stream(retry=_NEVER, timeout=timeout))
+            patience,
+            lambda timeout: list(query.stream(retry=_NEVER, timeout=timeout, read_time=at)),
         )
         spend(reads=max(1, len(found)))
         return found

@@ -20,6 +20,17 @@ class Index:
     ordered: tuple[tuple[str, Direction], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Documents of `collection` whose list `field` holds a value.
+
+    Firestore has such an index of each field by itself, unless it is among `UNINDEXED`.
+    """
+
+    collection: str
+    field: str
+
+
 RECORDS_OLDEST_FIRST = Index(
     "records_oldest_first", "record", ("kind",), (("time", "ASCENDING"), ("id", "ASCENDING"))
 )
@@ -38,6 +49,11 @@ STATUSES_NEWEST_FIRST = Index(
     ("device", "span", "has_statuses"),
     (("start", "DESCENDING"),),
 )
+CONTROLS_BY_ID = Index("controls_by_id", "control", ("family",), (("id", "ASCENDING"),))
+CONTROLS_BY_DUE = Index(
+    "controls_by_due", "control", ("family",), (("due", "ASCENDING"), ("id", "ASCENDING"))
+)
+RAWS_HELD = Membership("raw", "holds")
 
 INDEXES = (
     RECORDS_OLDEST_FIRST,
@@ -45,14 +61,18 @@ INDEXES = (
     SEGMENTS_OLDEST_FIRST,
     FIXES_NEWEST_FIRST,
     STATUSES_NEWEST_FIRST,
+    CONTROLS_BY_ID,
+    CONTROLS_BY_DUE,
 )
 
 UNINDEXED = {
     "record": ("data", "shape"),
     "segment": ("fixes", "statuses", "erased", "shape"),
-    "raw": ("part", "parts"),
+    "raw": ("part", "parts", "shape", "index", "data", "object"),
     "document": ("name", "shape", "data", "writer"),
     "counter": ("counts",),
+    "control": ("writer", "shape", "data"),
+    "sealed": ("shape", "slices", "data"),
 }
 """Fields whose automatic single-field indexes are switched off: nobody asks by them, and each entry
 of a packed segment would otherwise cost storage and count against the limits of a document."""

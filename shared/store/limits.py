@@ -7,7 +7,8 @@ from shared.store.protocol import ID_LIMIT, RECORD_LIMIT
 
 def packed_report(report: Report) -> bytes:
     """`packing.pack` within `RECORD_LIMIT`; `ValueError` beyond."""
-    return _bounded("report", packing.pack(report))
+    packed = packing.pack(report)
+    return packed if len(packed) <= RECORD_LIMIT else _bounded("report", packed)
 
 
 def packed_record(record: NamedRecord) -> bytes:

@@ -26,6 +26,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 from msgspec import Struct
 
 from shared.model.records import AnyRecord, Fix, NamedRecord, Report, Status
+from shared.model.time import Instant
 
 WITHIN = 3.5
 """Seconds. Two calls of one request, the first of them slow, fit the eight that apps wait."""
@@ -38,6 +39,17 @@ NOTHING: Mapping[str, bytes] = MappingProxyType({})
 Settle = Callable[[Exception | None], None]
 """Told once, from any thread, that something is durable (None) or what went wrong."""
 
+
+class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one long piece of work is guarded by: its lease, token, cursor and counters, together.
+
+    due: when somebody has to look at it next, if nobody has (None: never).
+    """
+
+    due: Instant | None = None
+
+
+C = TypeVar("C", bound=Control)
 D = TypeVar("D", bound=Struct)
 R = TypeVar("R", bound=NamedRecord)
 
@@ -61,6 +73,24 @@ class Conflict(Exception):
 class Versioned(NamedTuple, Generic[D]):
     document: D
     version: str
+
+
+class Found(NamedTuple, Generic[C]):
+    """A control document. id: its name without the family."""
+
+    id: str
+    document: C
+    version: str
+
+
+class Added(NamedTuple):
+    """How many of some records a store had not (new) and had (known), by kind.
+
+    Of fixes a store may not know without reading; those it counts as new.
+    """
+
+    new: Mapping[str, int]
+    known: Mapping[str, int]
 
 
 class Latest(NamedTuple):
@@ -143,6 +173,50 @@ class Store(Protocol):
         """Replaces the document whose version is `over` (None: there is none yet).
 
         Returns the new version. `Conflict` if the document's version is another.
+        """
+        ...
+
+    def control(self, type: type[C], family: str, id: str) -> Versioned[C] | None: ...
+
+    def commit(
+        self,
+        family: str,
+        id: str,
+        over: str | None,
+        decide: Callable[[Added], C],
+        records: Sequence[AnyRecord] = (),
+        raws: Mapping[str, bytes] = NOTHING,
+    ) -> Versioned[C]:
+        """Puts records and raws, and the control document that `decide` makes, in one step.
+
+        `Conflict`, and nothing is changed, if the document's version is not `over` (None: there is
+        none yet). So whoever read it before another changed it can commit no more. `decide` gets
+        what the records added; it may be called more than once and must have no other effect.
+
+        Where that is more than a store can take at once (some thousand records, about 2 MB), it is
+        in several steps, each guarded in the same way; the document changes with the last.
+
+        After `StoreUnavailable` it may have happened: read the document again.
+        """
+        ...
+
+    def controls(
+        self, type: type[C], family: str, *, after: str = "", limit: int = 100
+    ) -> list[Found[C]]:
+        """Control documents of a family by id, those after `after`."""
+        ...
+
+    def due(
+        self, type: type[C], family: str, before: datetime, *, limit: int = 100
+    ) -> list[Found[C]]:
+        """Those that were due before then, the longest overdue first."""
+        ...
+
+    def seal(self, device: str, before: datetime, cursor: str | None) -> str | None:
+        """Packs one more stretch of what a device reported before then, tightly and for good.
+
+        Changes nothing that can be read. The cursor to go on with, None when all is done, or
+        where the store has no use for it. Safe beside any other call, and when killed.
         """
         ...
 

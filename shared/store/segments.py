@@ -102,10 +102,11 @@ class Change:
 
 
 class Segment(NamedTuple):
-    """What a segment document holds."""
+    """What a segment document holds. written: its update time."""
 
     start: int
     maps: Mapping[Kind, Mapping[str, Any]]
+    written: Any = None
 
     @property
     def size(self) -> int:

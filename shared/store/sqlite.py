@@ -1,6 +1,7 @@
 """The store of a home node: one SQLite file in write-ahead mode, safe to open from many processes.
 
-A fix is a row keyed by device, time and content, so nothing here is packed into segments.
+It is the node's `Search`, too: the index of words is written with the records. A fix is a row keyed
+by device, time and content, so nothing here is packed into segments.
 """
 
 import contextlib
@@ -8,29 +9,36 @@ import os
 import sqlite3
 import threading
 import uuid
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from shared.model import packing
-from shared.model.records import AnyRecord, Fix, NamedRecord, Status, winner
+from shared.meter import spend
+from shared.model.packing import content_hash
+from shared.model.records import NAMED_KINDS, AnyRecord, Fix, NamedRecord, Status, winner
 from shared.model.time import to_micros
+from shared.search import fts
+from shared.search.protocol import FoundPage
 from shared.store import cursors
 from shared.store.group_commit import GroupCommit
 from shared.store.limits import packed_record, packed_report
-from shared.store.meter import spend
 from shared.store.protocol import (
     NOTHING,
     WITHIN,
+    Added,
+    C,
     Conflict,
     D,
+    Found,
     Latest,
     NewerData,
     R,
@@ -70,11 +78,29 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE control (
+        family TEXT NOT NULL, id TEXT NOT NULL, version TEXT NOT NULL, due INTEGER,
+        shape INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (family, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX control_by_due ON control (family, due, id) WHERE due IS NOT NULL;
+    ALTER TABLE raw ADD COLUMN packed INTEGER NOT NULL DEFAULT 0;
+    """
+    + fts.MIGRATION,
 )
 """Each entry takes a file from `user_version` n to n + 1. Entries are only ever appended."""
 
+_SEARCHED_SINCE = 2
+"""The version from which on what is written can be found by its words."""
+
+_REPORTS = (Fix, Status)  # a union made for each record would cost as much as its hash
 _ROWS_AT_ONCE = 500
 _ROWS_A_STATEMENT = 200  # of four values each; SQLite takes 999 values in its oldest builds
+_WORTH_PACKING = 1_000  # bytes
+_WORTH_UNPACKING = 0.9  # of its size
+_LIKE_BASE64 = 0.7  # of its size: what is random at 6 bits a byte shrinks to 0.76
+_SAMPLE = 4_096
+_CONTROLS = "SELECT id, version, shape, data FROM control"
 _PATIENCE_OF_A_READ = WITHIN - 0.5  # seconds
 
 
@@ -122,7 +148,7 @@ class SqliteStore:
     # Records
 
     def put(self, records: Sequence[AnyRecord], raws: Mapping[str, bytes] = NOTHING) -> None:
-        self._commit(_put(records, raws))
+        self._commit(_change(_put(records, raws)))
 
     def put_soon(
         self, records: Sequence[AnyRecord], raws: Mapping[str, bytes], settle: Settle
@@ -131,7 +157,7 @@ class SqliteStore:
             settle(_store_error(error) if error is not None else None)
 
         try:
-            self._commits.submit(_put(records, raws), WITHIN, settle_as_store_error)
+            self._commits.submit(_change(_put(records, raws)), WITHIN, settle_as_store_error)
         except sqlite3.OperationalError as error:
             raise _store_error(error) from error
 
@@ -175,8 +201,8 @@ class SqliteStore:
         )
 
     def raw(self, sha256: str) -> bytes | None:
-        rows = self._rows("SELECT data FROM raw WHERE sha256 = ?", (sha256,))
-        return bytes(rows[0][0]) if rows else None
+        rows = self._rows("SELECT data, packed FROM raw WHERE sha256 = ?", (sha256,))
+        return _unpacked_raw(*rows[0]) if rows else None
 
     # Tracks
 
@@ -238,6 +264,73 @@ class SqliteStore:
         spend(writes=1, calls=1, sent=len(data))
         return version
 
+    # Search
+
+    def find(self, words: str, *, limit: int = 50, cursor: str | None = None) -> FoundPage:
+        with _as_store_errors():
+            found = fts.find(self._reader(), words, limit=limit, cursor=cursor)
+        spend(reads=max(1, len(found.found)), calls=1)
+        return found
+
+    # Control documents
+
+    def control(self, type: type[C], family: str, id: str) -> Versioned[C] | None:
+        rows = self._rows(f"{_CONTROLS} WHERE family = ? AND id = ?", (family, id))
+        return next((Versioned(f.document, f.version) for f in _found(type, rows)), None)
+
+    def commit(
+        self,
+        family: str,
+        id: str,
+        over: str | None,
+        decide: Callable[[Added], C],
+        records: Sequence[AnyRecord] = (),
+        raws: Mapping[str, bytes] = NOTHING,
+    ) -> Versioned[C]:
+        put, version = _put(records, raws), uuid.uuid4().hex
+
+        def work(connection: sqlite3.Connection) -> Versioned[C] | None:
+            held = connection.execute(
+                "SELECT version FROM control WHERE family = ? AND id = ?", (family, id)
+            ).fetchone()
+            if (held[0] if held else None) != over:
+                return None
+            document = decide(put.perform(connection))
+            due = to_micros(document.due) if document.due is not None else None
+            data = msgspec.json.encode(document)
+            connection.execute(
+                "INSERT OR REPLACE INTO control VALUES (?, ?, ?, ?, ?, ?)",
+                (family, id, version, due, shape_of(type(document)), data),
+            )
+            return Versioned(document, version)
+
+        change = _Change(alone=work)
+        self._commit(change)
+        spend(writes=1, calls=1)
+        if change.result is None:
+            raise Conflict(f"the {family} {id} was changed by somebody else")
+        return cast(Versioned[C], change.result)
+
+    def controls(
+        self, type: type[C], family: str, *, after: str = "", limit: int = 100
+    ) -> list[Found[C]]:
+        rows = self._rows(
+            f"{_CONTROLS} WHERE family = ? AND id > ? ORDER BY id LIMIT ?", (family, after, limit)
+        )
+        return list(_found(type, rows))
+
+    def due(
+        self, type: type[C], family: str, before: datetime, *, limit: int = 100
+    ) -> list[Found[C]]:
+        rows = self._rows(
+            f"{_CONTROLS} WHERE family = ? AND due < ? ORDER BY due, id LIMIT ?",
+            (family, to_micros(before), limit),
+        )
+        return list(_found(type, rows))
+
+    def seal(self, device: str, before: datetime, cursor: str | None) -> str | None:  # noqa: ARG002
+        return None  # rows need no packing
+
     def count(self, counts: Mapping[str, int]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany(
@@ -285,13 +378,17 @@ class SqliteStore:
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
         with _as_store_errors():
-            self._refuse_if_closed()
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = self._local.connection = self._connect()
-            rows: list[Any] = connection.execute(sql, values).fetchall()
+            rows: list[Any] = self._reader().execute(sql, values).fetchall()
         spend(reads=max(1, len(rows)), calls=1)
         return rows
+
+    def _reader(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        self._refuse_if_closed()
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return connection
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -331,79 +428,146 @@ class SqliteStore:
 
 @dataclass(slots=True)
 class _Change:
-    """What one caller wants committed. rest: what is not reports; its return value is `result`."""
+    """What one caller wants committed. rest: what is not reports; its return value is `result`.
+
+    alone: does everything itself, since what it finds decides whether anything is done.
+    """
 
     fixes: Sequence[_Row] = ()
     statuses: Sequence[_Row] = ()
     rest: Callable[[sqlite3.Connection], object] | None = None
+    alone: Callable[[sqlite3.Connection], object] | None = None
     result: object = None
 
 
-def _put(records: Sequence[AnyRecord], raws: Mapping[str, bytes]) -> _Change:
+class _Put(NamedTuple):
+    fixes: Sequence[_Row]
+    statuses: Sequence[_Row]
+    named: Sequence[tuple[NamedRecord, bytes]]
+    raws: Sequence[tuple[str, bytes, int]]
+
+    def rest(self, connection: sqlite3.Connection) -> Added:
+        new, known = Counter[str](), Counter[str]()
+        changed: dict[tuple[str, str], tuple[NamedRecord, NamedRecord | None]] = {}
+        for record, packed in self.named:
+            kind = kind_of(type(record))
+            stored = _stored(connection, kind, record)
+            (known if stored is not None else new)[kind] += 1
+            if stored is None or winner(stored, record) != stored:
+                _put_named(connection, kind, record, packed)
+                # Of a record that comes twice at once, the index has what was there before both.
+                _, before = changed.get((kind, record.id), (None, stored))
+                changed[kind, record.id] = record, before
+        fts.index(connection, changed.values())
+        connection.executemany("INSERT OR IGNORE INTO raw VALUES (?, ?, ?)", self.raws)
+        return Added(new, known)
+
+    def perform(self, connection: sqlite3.Connection) -> Added:
+        added = self.rest(connection)
+        new, known = Counter(added.new), Counter(added.known)
+        for table, rows in (("fix", self.fixes), ("status", self.statuses)):
+            inserted = _insert_reports(connection, table, rows)
+            new[table] += inserted
+            known[table] += len(rows) - inserted
+        return Added(+new, +known)
+
+
+def _put(records: Sequence[AnyRecord], raws: Mapping[str, bytes]) -> _Put:
     fixes: list[_Row] = []
     statuses: list[_Row] = []
     named: list[tuple[NamedRecord, bytes]] = []
-    sent = sum(map(len, raws.values()))
+    sent = 0
     for record in records:
-        if isinstance(record, Fix | Status):
+        if isinstance(record, _REPORTS):
             packed = packed_report(record)
-            row = (
-                record.device,
-                to_micros(record.time),
-                packing.content_hash(packed),
-                packed,
-            )
+            row = (record.device, to_micros(record.time), content_hash(packed), packed)
             (fixes if isinstance(record, Fix) else statuses).append(row)
-            sent += len(packed)
         else:
             packed = packed_record(record)
             named.append((record, packed))
-            sent += len(packed)
-
-    def rest(connection: sqlite3.Connection) -> None:
-        for record, packed in named:
-            _put_named(connection, record, packed)
-        connection.executemany("INSERT OR IGNORE INTO raw VALUES (?, ?)", raws.items())
-
+        sent += len(packed)
+    kept = [(sha256, *_packed_raw(raw)) for sha256, raw in raws.items()]
+    sent += sum(len(data) for _, data, _ in kept)
     spend(writes=len(records) + len(raws), calls=1, sent=sent)
-    return _Change(fixes, statuses, rest if named or raws else None)
+    return _Put(fixes, statuses, named, kept)
+
+
+def _change(put: _Put) -> _Change:
+    return _Change(put.fixes, put.statuses, put.rest if put.named or put.raws else None)
+
+
+def _packed_raw(raw: bytes) -> tuple[bytes, int]:
+    """Mails and JSON shrink to a third; a picture would only cost time, and is kept as it is."""
+    if len(raw) >= _WORTH_PACKING:
+        packed = _deflated(raw)
+        if len(packed) < len(raw) * _WORTH_UNPACKING:
+            return packed, 1
+    return raw, 0
+
+
+def _deflated(raw: bytes) -> bytes:
+    """Of what is large, a piece of its middle tells how to do it, or whether."""
+    strategy = zlib.Z_DEFAULT_STRATEGY
+    if len(raw) > 4 * _SAMPLE:
+        middle = len(raw) // 2
+        share = len(zlib.compress(raw[middle : middle + _SAMPLE], 1)) / _SAMPLE
+        if share > _WORTH_UNPACKING:
+            return raw
+        if share > _LIKE_BASE64:
+            strategy = zlib.Z_RLE  # nothing comes twice in it, and looking would be most of all
+    packer = zlib.compressobj(1, strategy=strategy)
+    return packer.compress(raw) + packer.flush()
+
+
+def _unpacked_raw(data: bytes, packed: int) -> bytes:
+    return zlib.decompress(data) if packed else bytes(data)
 
 
 def _perform(connection: sqlite3.Connection, changes: Sequence[_Change]) -> None:
     _insert_reports(connection, "fix", [row for change in changes for row in change.fixes])
     _insert_reports(connection, "status", [row for change in changes for row in change.statuses])
     for change in changes:
-        if change.rest is not None:
-            change.result = change.rest(connection)
+        for work in (change.rest, change.alone):
+            if work is not None:
+                change.result = work(connection)
 
 
-def _insert_reports(connection: sqlite3.Connection, table: str, rows: Sequence[_Row]) -> None:
+def _insert_reports(connection: sqlite3.Connection, table: str, rows: Sequence[_Row]) -> int:
+    """How many were not there."""
     # In statements of many rows: each statement gives up the interpreter's lock and has to win it
     # back from the threads that answer requests.
+    inserted = 0
     for first in range(0, len(rows), _ROWS_A_STATEMENT):
         some = rows[first : first + _ROWS_A_STATEMENT]
         values = ",".join(["(?,?,?,?)"] * len(some))
-        connection.execute(
+        inserted += connection.execute(
             f"INSERT OR IGNORE INTO {table} SELECT * FROM (VALUES {values}) AS new WHERE NOT EXISTS"
             " (SELECT 1 FROM erased WHERE device = new.column1 AND time = new.column2)",
-            [value for row in some for value in row],
-        )
+            list(chain.from_iterable(some)),
+        ).rowcount
+    return inserted
 
 
-def _put_named(connection: sqlite3.Connection, record: NamedRecord, packed: bytes) -> None:
-    kind = kind_of(type(record))
+def _stored(connection: sqlite3.Connection, kind: str, record: NamedRecord) -> NamedRecord | None:
     row = connection.execute(
         "SELECT shape, data FROM record WHERE kind = ? AND id = ?", (kind, record.id)
     ).fetchone()
-    if row is not None:
-        stored = decoded(type(record), *row)
-        if winner(stored, record) == stored:
-            return
+    return decoded(type(record), *row) if row is not None else None
+
+
+def _put_named(
+    connection: sqlite3.Connection, kind: str, record: NamedRecord, packed: bytes
+) -> None:
     time = to_micros(record.time) if record.time is not None else None
     connection.execute(
         "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)",
         (kind, record.id, time, record.SHAPE, packed),
     )
+
+
+def _found(type: type[C], rows: Sequence[Any]) -> Iterator[Found[C]]:
+    for id, version, shape, data in rows:
+        yield Found(id, decoded(type, shape, data), version)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -422,8 +586,18 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             continue
         for statement in script.split(";"):
             connection.execute(statement)
+        if version == _SEARCHED_SINCE:
+            _index_all(connection)
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
+
+
+def _index_all(connection: sqlite3.Connection) -> None:
+    """Makes what was written before there was an index searchable."""
+    rows = connection.execute("SELECT kind, shape, data FROM record")
+    while some := rows.fetchmany(_ROWS_AT_ONCE):
+        records = [decoded(NAMED_KINDS[kind], shape, data) for kind, shape, data in some]
+        fts.index(connection, [(record, None) for record in records])
 
 
 def _sync_log(path: Path) -> None:

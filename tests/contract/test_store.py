@@ -6,11 +6,9 @@ import random
 import threading
 import tracemalloc
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -19,10 +17,10 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.meter import Meter, metered
 from shared.model import packing
 from shared.model.ids import content_id, named_id
 from shared.model.records import AnyRecord, Event, Fix, Message, Person, Place, Status
-from shared.store.meter import Meter, metered
 from shared.store.protocol import (
     ID_LIMIT,
     RECORD_LIMIT,
@@ -32,45 +30,11 @@ from shared.store.protocol import (
     Store,
     StoreUnavailable,
 )
+from tests.contract.conftest import Opener
 from tests.store.samples import NOON, SECOND, Note, event, every_call, fix, status
 
 EVER = (datetime(1800, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
 ODD_NAMES = ["Ünï çødé ☃", "a/b", ".", "..", "__x__", "a\0b", "x" * 1_000, " ", "~", "%2F", "😀"]
-
-
-@dataclass
-class Opener:
-    """Opens stores on one database, as many processes would."""
-
-    make: Callable[[], Store]
-    opened: list[Store] = field(default_factory=list)
-
-    def __call__(self) -> Store:
-        self.opened.append(self.make())
-        return self.opened[-1]
-
-
-@pytest.fixture(params=["sqlite", "firestore"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    def make() -> Store:
-        if request.param == "sqlite":
-            from shared.store.sqlite import SqliteStore
-
-            return SqliteStore(tmp_path / "yurt.db")
-        from shared.store.firestore import FirestoreStore
-
-        return FirestoreStore(project)
-
-    project = request.getfixturevalue("firestore_project") if request.param != "sqlite" else ""
-    opener = Opener(make)
-    yield opener
-    for store in opener.opened:
-        store.close()
-
-
-@pytest.fixture
-def store(opener: Opener) -> Store:
-    return opener()
 
 
 def track(store: Store, device: str = "phone") -> list[Fix]:
@@ -434,6 +398,19 @@ class TestRecords:
         for _ in range(2):
             store.put([], {sha256: raw})
             assert store.raw(sha256) == raw
+
+    def test_many_raws_in_one_call_and_some_of_them_again(self, store: Store) -> None:
+        draw = random.Random(0)
+        given = [draw.randbytes(10) * draw.choice([0, 1, 9, 300]) for _ in range(1_200)]
+        given += [draw.randbytes(size) for size in (200_000, 300_000, 950_000)]
+        raws = {content_id(raw): raw for raw in given}
+        names = list(raws)
+        store.put([], raws)
+        store.put([], {sha256: raws[sha256] for sha256 in names[::3]} | {"ab": b"more"})
+        store.put([], {sha256: raws[sha256] for sha256 in reversed(names)})
+        for sha256 in (*names[::100], *names[-3:]):
+            assert store.raw(sha256) == raws[sha256]
+        assert store.raw("ab") == b"more"
 
 
 class TestPages:

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.model.records import Event, Fix, Status
-from shared.store.protocol import Store
+from shared.store.protocol import Added, Control, Store
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -33,12 +33,34 @@ class Note(Struct, frozen=True):
     text: str
 
 
+class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
+    """A control document. new, known: what its last commit added."""
+
+    cursor: str = ""
+    new: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
+
+
+def at(cursor: str, **facts: Any) -> Callable[[Added], Job]:
+    """Decides for this cursor."""
+    return lambda added: Job(cursor=cursor, new=dict(added.new), known=dict(added.known), **facts)
+
+
+def seal_all(store: Store, device: str, before: datetime) -> int:
+    """In how many calls."""
+    cursor, calls = store.seal(device, before, None), 1
+    while cursor is not None:
+        cursor, calls = store.seal(device, before, cursor), calls + 1
+    return calls
+
+
 def every_call(store: Store) -> dict[str, Callable[[], object]]:
     """Each call of the port, those that write first."""
     return {
         "put": lambda: store.put([fix(), event()]),
         "erase": lambda: store.erase("phone", [NOON]),
         "write": lambda: store.write("note", Note(""), over=None),
+        "commit": lambda: store.commit("job", "one", None, at("1"), [event("first")]),
         "count": lambda: store.count({"a": 1}),
         "get": lambda: store.get(Event, "one"),
         "page": lambda: store.page(Event),
@@ -46,11 +68,14 @@ def every_call(store: Store) -> dict[str, Callable[[], object]]:
         "track": lambda: list(store.track("phone", NOON, NOON + SECOND)),
         "latest": lambda: store.latest("phone"),
         "read": lambda: store.read(Note, "note"),
+        "control": lambda: store.control(Job, "job", "one"),
+        "controls": lambda: store.controls(Job, "job"),
+        "due": lambda: store.due(Job, "job", NOON),
         "counters": store.counters,
     }
 
 
-WRITING = ("put", "erase", "write", "count")
+WRITING = ("put", "erase", "write", "commit", "count")
 
 
 def outcomes(
