@@ -1,0 +1,1 @@
+"""Tests of `shared.queue`, and of the server that stands in for Cloud Tasks."""
