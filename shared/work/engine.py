@@ -1,0 +1,681 @@
+"""The engine: claims a job, drives its work until the budget ends, and passes it on.
+
+Every effect is either a guarded commit or can be done again: a process may die between any two.
+What keeps a job alive is its control document, never a task: `sweep` finds those that are overdue.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec.structs import replace
+
+from shared.meter import Meter, metered
+from shared.model.records import AnyRecord, Fix, Status
+from shared.queue.protocol import Queue, QueueError, Task
+from shared.store.protocol import (
+    Added,
+    Conflict,
+    Found,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    Versioned,
+)
+from shared.work.jobs import (
+    ENDED,
+    FAMILY,
+    LEASE,
+    UNFINISHED,
+    Job,
+    Progress,
+    State,
+    task_name,
+)
+from shared.work.works import CannotGoOn, Part, Work
+
+REVIVED_AFTER = timedelta(seconds=60)
+"""How long a ready job waits for its task before somebody asks where that is."""
+MOST_TRIES = 10
+"""Claims without progress, after which a job is given up. After `_CAREFUL` of them a run commits
+each part by itself, so that only what it dies of is not done."""
+
+_CAREFUL = 2
+_FLUSH_RECORDS = 20_000
+_FLUSH_BYTES = 4_000_000
+_NAMED_BYTES = 1_000
+_LONGEST_PAUSE = timedelta(minutes=15)
+_TOO_FAR = 2 * _LONGEST_PAUSE
+"""Ahead of now, where nothing is due by a clock that is right: that of its writer was not."""
+_ALL = datetime(9999, 1, 1, tzinfo=UTC)
+_LONGEST_LINE = 10_000
+_SMALL = 256 * 1024
+
+_log = logging.getLogger(__name__)
+
+Outcome = Literal[
+    "done", "more", "waiting", "failed", "stopped", "taken", "fenced", "stale", "gone"
+]
+"""Of a run. done: the whole job. more: there is a next chunk. waiting: tried again later, after an
+error. failed: given up. stopped: the owner paused or cancelled it. taken: another run has it.
+fenced: another was granted it meanwhile. stale: the task is of an earlier run. gone: no such job.
+"""
+
+
+class Keeps(Protocol):
+    """Where bytes go that are too large for the store."""
+
+    def put(self, data: bytes) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one chunk may take. memory: bytes of the whole process. writes: of the store."""
+
+    seconds: float = 45.0
+    memory: int = 1_000_000_000
+    writes: int = 10_000
+
+
+class NoSuchJob(LookupError):
+    """There is no job of that id."""
+
+
+class Fenced(Exception):
+    """Another run was granted the job: nothing of this one takes effect any more."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _never() -> bool:
+    return False
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - read before each part
+            return int(file.read().split()[1]) * 4096
+    except OSError:
+        return 0
+
+
+class _Spent(NamedTuple):
+    """By a run, up to a moment. at: seconds of the monotonic clock."""
+
+    at: float
+    reads: int
+    writes: int
+
+    def since(self, before: "_Spent") -> "_Spent":
+        at = max(0.0, self.at - before.at)
+        return _Spent(at, self.reads - before.reads, self.writes - before.writes)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One claimed run, and what it has in hand."""
+
+    id: str
+    version: str
+    job: Job
+    meter: Meter
+    began: float
+    counted: _Spent
+    careful: bool
+    records: list[AnyRecord] = field(default_factory=list)
+    raws: dict[str, bytes] = field(default_factory=dict)
+    size: int = 0
+    last: Part | None = None
+
+    def take(self, part: Part) -> None:
+        self.records += part.records
+        self.raws.update(part.raws)
+        self.size += sum(map(len, part.raws.values()))
+        # A report takes some bytes, any other record a row or document of its own.
+        named = sum(1 for record in part.records if not isinstance(record, Fix | Status))
+        self.size += named * _NAMED_BYTES
+        self.last = part
+
+    def is_full(self) -> bool:
+        return (
+            (self.careful and self.last is not None and not self.last.beat)
+            or len(self.records) >= _FLUSH_RECORDS
+            or self.size >= _FLUSH_BYTES
+        )
+
+    def empty(self) -> None:
+        self.records, self.raws, self.size, self.last = [], {}, 0, None
+
+
+@dataclass(slots=True)
+class Engine:
+    """store, queue, keeps: the ports. works: the kinds of work by name.
+
+    monotonic: seconds, for the budget. memory: what the process has, in bytes. stopping: whether
+    the process ends: then a run passes its job on as soon as it can.
+    """
+
+    store: Store
+    queue: Queue
+    keeps: Keeps
+    works: Mapping[str, Work]
+    budget: Budget = Budget()
+    clock: Callable[[], datetime] = _utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    memory: Callable[[], int] = resident
+    stopping: Callable[[], bool] = _never
+
+    # What is asked of it
+
+    def submit(
+        self, id: str, work: str, spec: dict[str, Any], title: str, *, again: bool = False
+    ) -> Job:
+        """Begins a job, or finds the one of that id: it goes on where it was.
+
+        One that is done is begun anew if `again`, or if the work has changed its version; one that
+        was cancelled in any case. id: of letters, digits, `-` and `_`.
+        """
+        while True:
+            held = self.store.control(Job, FAMILY, id)
+            if held is not None and not self._begins_anew(held.document, again):
+                stopped = held.document.state in ("paused", "failed")
+                if not stopped and held.document.wish is None:
+                    return held.document
+                job = self._moved(id)
+                if job.state in ENDED:  # by a run, meanwhile
+                    continue
+                return job
+            if held is not None and held.document.due is not None:
+                self._forget(id, held.document)  # the sweep will not know of it any more
+            now = self.clock()
+            token = held.document.token + 1 if held is not None else 1
+            job = Job(
+                work=work,
+                spec=spec,
+                title=title,
+                versions=dict(self.works[work].versions()),
+                created=now,
+                changed=now,
+                token=token,
+                begun=token,
+                due=now + REVIVED_AFTER,
+            )
+            try:
+                self._write(id, held.version if held is not None else None, job)
+            except Conflict:
+                continue
+            self._enqueue(id, job)
+            return job
+
+    def job(self, id: str) -> Job:
+        held = self.store.control(Job, FAMILY, id)
+        if held is None:
+            raise NoSuchJob(id)
+        return held.document
+
+    def jobs(self) -> Iterator[Found[Job]]:
+        after = ""
+        while page := self.store.controls(Job, FAMILY, after=after):
+            yield from page
+            after = page[-1].id
+
+    def pause(self, id: str) -> Job:
+        """The job stops at its next commit, and goes on only when resumed."""
+        return self._wished(id, "pause").document
+
+    def cancel(self, id: str) -> Job:
+        """The job ends; what it has brought so far stays."""
+        held = self._wished(id, "cancel")
+        if held.document.state == "cancelled":
+            self._clear_up(id, held)
+        return held.document
+
+    def resume(self, id: str) -> Job:
+        """Goes on with a job that was paused, given up, or seems to be stuck.
+
+        One that a run is at is left to it.
+        """
+        return self._moved(id)
+
+    # One chunk
+
+    def run(self, id: str, token: int) -> Outcome:
+        """Runs a chunk of a job, as the task for `token` asks.
+
+        Raises `StoreError` when the store cannot be used: then the task shall be called again.
+        """
+        with metered() as meter:
+            claimed = self._claim(id, token, meter)
+            if not isinstance(claimed, _Run):
+                return claimed
+            try:
+                return self._drive(claimed)
+            except Fenced:
+                self._leave(claimed)
+                return "fenced"
+
+    def _claim(self, id: str, token: int, meter: Meter) -> "_Run | Outcome":
+        held = self.store.control(Job, FAMILY, id)
+        if held is None:
+            return "gone"
+        job, now = held.document, self.clock()
+        refusal = _refusal(job, token, now)
+        if refusal is not None:
+            return refusal
+        if job.wish is not None:
+            self._settle(id, held)
+            return "stopped"
+        if job.tries >= MOST_TRIES:
+            self._give_up(id, held)
+            return "failed"
+        claimed = replace(
+            job,
+            state="running",
+            token=job.token + 1,
+            lease=now + LEASE,
+            due=now + LEASE,
+            tries=job.tries + 1,
+            changed=now,
+        )
+        try:
+            version = self._write(id, held.version, claimed)
+        except Conflict:
+            return "taken"
+        began = self.monotonic()
+        return _Run(id, version, claimed, meter, began, _Spent(began, 0, 0), job.tries >= _CAREFUL)
+
+    def _drive(self, run: _Run) -> Outcome:
+        try:
+            return self._work_off(run)
+        except (Fenced, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must stay alive
+            _log.warning("a chunk of job %s ended with %s", run.id, type(error).__name__)
+            return self._try_later(run, error)
+
+    def _work_off(self, run: _Run) -> Outcome:
+        job = run.job
+        work = self.works.get(job.work)
+        if work is None:
+            return self._failed(run, f"this version of Yurt does not know the work {job.work!r}")
+        try:
+            for part in work.parts(job.hand(run.id), job.spec, job.cursor):
+                run.take(part)
+                # In the middle of something what was done of it is lost, and will be done again.
+                if self.stopping() or (not part.beat and self._is_spent(run)):
+                    return self._pass_on(run)
+                if part.settle or run.is_full() or self._must_renew(run):
+                    self._commit(run)
+                    if run.job.wish is not None:
+                        return self._pass_on(run)
+        except CannotGoOn as error:
+            return self._failed(run, str(error))
+        return self._finished(run)
+
+    def _is_spent(self, run: _Run) -> bool:
+        budget = self.budget
+        return (
+            self.monotonic() - run.began >= budget.seconds
+            or run.meter.writes >= budget.writes
+            or self.memory() >= budget.memory
+        )
+
+    def _must_renew(self, run: _Run) -> bool:
+        lease = run.job.lease
+        return lease is not None and self.clock() >= lease - LEASE / 2
+
+    def _pass_on(self, run: _Run) -> Outcome:
+        self._commit(run, state="ready")
+        if run.job.state != "ready":
+            return self._stopped(run)
+        self._enqueue(run.id, run.job)
+        return "more"
+
+    def _finished(self, run: _Run) -> Outcome:
+        self._commit(run, state="done")
+        self._clear_up(run.id, Versioned(run.job, run.version))
+        return "done"
+
+    def _failed(self, run: _Run, reason: str) -> Outcome:
+        self._commit(run, state="failed", error=reason)
+        return "failed" if run.job.state == "failed" else self._stopped(run)
+
+    def _try_later(self, run: _Run, error: Exception) -> Outcome:
+        # What came before the error is good, and is kept.
+        progressed = run.last is not None and run.last.cursor != run.job.cursor
+        pause = _pause_after(1 if progressed else run.job.tries)
+        self._commit(run, state="ready", error=str(error) or type(error).__name__, pause=pause)
+        if run.job.state != "ready":
+            return self._stopped(run)
+        self._enqueue(run.id, run.job, self.clock() + pause)
+        return "waiting"
+
+    def _stopped(self, run: _Run) -> Outcome:
+        if run.job.state == "cancelled":
+            self._clear_up(run.id, Versioned(run.job, run.version))
+        return "stopped"
+
+    def _leave(self, run: _Run) -> None:
+        """What a run brought in hand after the job had ended, nobody else would clear up."""
+        held = self.store.control(Job, FAMILY, run.id)
+        job = held.document if held is not None else None
+        if job is None or job.state in ENDED or job.begun != run.job.begun:
+            self._forget(run.id, run.job)
+
+    # The commit
+
+    def _commit(
+        self,
+        run: _Run,
+        *,
+        state: Literal["running", "ready", "done", "failed"] = "running",
+        error: str | None = None,
+        pause: timedelta = timedelta(0),
+    ) -> None:
+        """Commits what the run has in hand, and its state; `Fenced` if it was granted to another.
+
+        Of the owner's wish and the end of the work, the end wins. When it fails, the run has
+        nothing in hand any more: it would fail again, and is to be read again.
+        """
+        try:
+            raws = self._kept(run.raws)
+            spent = _Spent(self.monotonic(), run.meter.reads, run.meter.writes)
+            took = spent.since(run.counted)
+            while not self._committed(run, raws, took, state, error, pause):
+                pass
+            run.counted = spent
+        finally:
+            run.empty()
+
+    def _committed(
+        self,
+        run: _Run,
+        raws: Mapping[str, bytes],
+        took: _Spent,
+        state: Literal["running", "ready", "done", "failed"],
+        error: str | None,
+        pause: timedelta,
+    ) -> bool:
+        """Tries once; False if the owner wished something meanwhile, which the run now knows."""
+        # Whatever a late answer finds in the run by then, the decision is made of what is now.
+        held, part, now = run.job, run.last, self.clock()
+        after = _state_after(held, state)
+        cursor = part.cursor if part is not None else held.cursor
+        moved = cursor != held.cursor or state == "done"
+        in_peace = state == "ready" and error is None
+
+        def decide(added: Added) -> Job:
+            return replace(
+                held,
+                state=after,
+                lease=now + LEASE if state == "running" else None,
+                due=_due(after, now, pause),
+                wish=held.wish if state == "running" else None,
+                cursor=cursor,
+                commits=held.commits + 1,
+                tries=0 if moved else max(0, held.tries - in_peace),
+                last_error=error if error is not None or moved else held.last_error,
+                changed=now,
+                progress=_progress(held.progress, part, added, took, ended=state != "running"),
+            )
+
+        try:
+            written = self.store.commit(FAMILY, run.id, run.version, decide, run.records, raws)
+        except Conflict:
+            return self._was_ours(run)
+        except StoreUnavailable:
+            if self._was_ours(run):
+                return True
+            raise
+        run.version, run.job = written.version, written.document
+        return True
+
+    def _was_ours(self, run: _Run) -> bool:
+        """Whether a commit whose answer is in doubt took effect. Otherwise the run has the newest
+        version in hand, with what the owner wished meanwhile; or it is fenced."""
+        held = self.store.control(Job, FAMILY, run.id)
+        if held is None or held.document.token != run.job.token:
+            raise Fenced
+        ours = held.document.commits > run.job.commits
+        run.version, run.job = held.version, held.document
+        return ours
+
+    def _kept(self, raws: Mapping[str, bytes]) -> dict[str, bytes]:
+        small: dict[str, bytes] = {}
+        for sha256, raw in raws.items():
+            if len(raw) <= _SMALL:
+                small[sha256] = raw
+            else:
+                self.keeps.put(raw)
+        return small
+
+    # What keeps jobs alive
+
+    def sweep(self) -> list[str]:
+        """Revives the jobs that nobody moves any more; their ids.
+
+        Those whose run died, and those that are ready and have no task. Raises `StoreError` or
+        `QueueError` when it could not look everywhere: the next sweep does.
+        """
+        now = self.clock()
+        # Every job that has not ended: what a clock that was ahead has put off is also overdue.
+        unsettled = self.store.due(Job, FAMILY, _ALL)
+        overdue = [found for found in unsettled if _is_overdue(found.document, now)]
+        if not overdue:
+            return []
+        tasks = {task.name for task in self.queue.waiting() if task.due < now + _TOO_FAR}
+        return [found.id for found in overdue if self._revive(found, tasks)]
+
+    def recover(self) -> list[str]:
+        """Revives at once what a process that is no more was running, and clears up what it had
+        ended; the ids of what goes on.
+
+        Only for whoever knows that nobody else runs jobs of this store.
+        """
+        # A running job is due later than all that wait in a long line.
+        unsettled = self.store.due(Job, FAMILY, _ALL, limit=_LONGEST_LINE)
+        left = [each for each in unsettled if each.document.lease or each.document.state in ENDED]
+        return [found.id for found in left if self._revive(found, set(), dead=True)]
+
+    def _revive(self, found: Found[Job], tasks: set[str], *, dead: bool = False) -> bool:
+        job, now = found.document, self.clock()
+        held = Versioned(job, found.version)
+        if job.state in ENDED:
+            self._clear_up(found.id, held)
+            return False
+        if job.state not in UNFINISHED or (job.is_held(now) and not dead):
+            return False
+        if job.wish is not None:
+            self._settle(found.id, held)
+            return False
+        waits = job.lease is None and task_name(found.id, job) in tasks
+        revived = replace(
+            job,
+            state="ready",
+            lease=None,
+            # Its task only stands in a long line: another name would send it to the end.
+            token=job.token if waits else job.token + 1,
+            due=now + REVIVED_AFTER,
+        )
+        try:
+            self._write(found.id, found.version, revived)
+        except Conflict:
+            return False
+        if not waits:
+            self._enqueue(found.id, revived)
+        return not waits
+
+    def _settle(self, id: str, held: Versioned[Job]) -> None:
+        """Does what the owner wished of a run that died before it could."""
+        job = held.document
+        settled = _stilled(job, "cancelled" if job.wish == "cancel" else "paused", self.clock())
+        try:
+            version = self._write(id, held.version, settled)
+        except Conflict:
+            return
+        if settled.state == "cancelled":
+            self._clear_up(id, Versioned(settled, version))
+
+    def _moved(self, id: str) -> Job:
+        while True:
+            held = self.store.control(Job, FAMILY, id)
+            if held is None:
+                raise NoSuchJob(id)
+            job, now = held.document, self.clock()
+            if job.state in ENDED or (job.is_held(now) and job.wish is None):
+                return job
+            if job.is_held(now):
+                moved = replace(job, wish=None, changed=now)
+            else:
+                moved = replace(
+                    job,
+                    state="ready",
+                    lease=None,
+                    wish=None,
+                    tries=0,
+                    last_error=None,
+                    token=job.token + 1,
+                    due=now + REVIVED_AFTER,
+                    changed=now,
+                )
+            try:
+                self._write(id, held.version, moved)
+            except Conflict:
+                continue
+            if moved.lease is None:
+                self._enqueue(id, moved)
+            return moved
+
+    def _wished(self, id: str, wish: Literal["pause", "cancel"]) -> Versioned[Job]:
+        while True:
+            held = self.store.control(Job, FAMILY, id)
+            if held is None:
+                raise NoSuchJob(id)
+            job, now = held.document, self.clock()
+            if job.state in ENDED or (job.state == "failed" and wish == "pause"):
+                return held
+            if job.is_held(now):
+                wished = replace(job, wish=wish, changed=now)
+            else:
+                wished = _stilled(job, "paused" if wish == "pause" else "cancelled", now)
+            try:
+                return Versioned(wished, self._write(id, held.version, wished))
+            except Conflict:
+                continue
+
+    def _begins_anew(self, job: Job, again: bool) -> bool:
+        if job.state != "done":
+            return job.state == "cancelled"
+        return again or job.versions != self.works[job.work].versions()
+
+    def _give_up(self, id: str, held: Versioned[Job]) -> None:
+        job = held.document
+        reason = job.last_error or "its run died without a word, perhaps for want of memory"
+        given_up = replace(
+            _stilled(job, "failed", self.clock()),
+            last_error=f"{reason} ({MOST_TRIES} times at the same place)",
+        )
+        try:
+            self._write(id, held.version, given_up)
+        except Conflict:
+            return
+
+    def _write(self, id: str, over: str | None, job: Job) -> str:
+        return self.store.commit(FAMILY, id, over, lambda _: job).version
+
+    def _enqueue(self, id: str, job: Job, after: datetime | None = None) -> None:
+        task = Task(task_name(id, job), "work", {"job": id, "token": job.token}, after)
+        try:
+            self.queue.add(task)
+        except QueueError as error:
+            _log.warning("job %s waits to be revived: %s", id, error)
+
+    def _clear_up(self, id: str, held: Versioned[Job]) -> None:
+        """Frees what an ended job had in hand. Until it is noted that this was done, it is due."""
+        job = held.document
+        if job.due is None:
+            return
+        forgotten = self._forget(id, job)
+        settled = replace(job, due=None if forgotten else self.clock() + _LONGEST_PAUSE)
+        try:
+            self._write(id, held.version, settled)
+        except (Conflict, StoreError) as error:
+            _log.info("job %s will be cleared up again: %s", id, error)
+
+    def _forget(self, id: str, job: Job) -> bool:
+        try:
+            self.works[job.work].forget(job.hand(id), job.spec)
+        except Exception as error:  # noqa: BLE001 - the job has ended, and nothing changes that
+            _log.warning("what job %s left behind stays: %s", id, type(error).__name__)
+            return False
+        return True
+
+
+def _refusal(job: Job, token: int, now: datetime) -> Outcome | None:
+    if job.state == "failed":
+        return "failed"
+    if job.state not in UNFINISHED:
+        return "stopped"
+    if job.is_held(now):
+        return "taken"
+    if job.lease is None and token != job.token:
+        return "stale"
+    return None
+
+
+def _state_after(job: Job, state: State) -> State:
+    """What becomes of the state that a run leaves its job in, when the owner wished something."""
+    if job.wish == "cancel" and state in ("ready", "failed"):
+        return "cancelled"
+    return "paused" if job.wish == "pause" and state == "ready" else state
+
+
+def _stilled(job: Job, state: State, now: datetime) -> Job:
+    """The job in a state in which no run may be at it, not even the one that is."""
+    return replace(
+        job,
+        state=state,
+        token=job.token + 1,
+        lease=None,
+        due=_due(state, now),
+        wish=None,
+        changed=now,
+    )
+
+
+def _due(state: State, now: datetime, pause: timedelta = timedelta(0)) -> datetime | None:
+    if state == "running":
+        return now + LEASE
+    return None if state in ("paused", "failed") else now + pause + REVIVED_AFTER
+
+
+def _is_overdue(job: Job, now: datetime) -> bool:
+    return job.due is not None and not now <= job.due <= now + _TOO_FAR
+
+
+def _progress(
+    before: Progress, part: Part | None, added: Added, took: _Spent, *, ended: bool
+) -> Progress:
+    return replace(
+        before,
+        done=max(before.done, part.done) if part is not None else before.done,
+        total=part.total if part is not None else before.total,
+        doing=part.doing if part is not None else before.doing,
+        new=dict(Counter(before.new) + Counter(added.new)),
+        known=dict(Counter(before.known) + Counter(added.known)),
+        seconds=before.seconds + took.at,
+        chunks=before.chunks + ended,
+        reads=before.reads + took.reads,
+        writes=before.writes + took.writes,
+    )
+
+
+def _pause_after(tries: int) -> timedelta:
+    return min(timedelta(seconds=2**tries), _LONGEST_PAUSE)
