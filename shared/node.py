@@ -5,14 +5,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
+from shared.blobs.kept import Kept
+from shared.blobs.protocol import Objects
 from shared.counts import Counts
 from shared.friends import Friends
 from shared.keyring import Keyring
 from shared.model.access import ACCESS, Access
+from shared.queue.protocol import Queue, QueueError
 from shared.sealing import MasterKey
+from shared.search.protocol import Search
 from shared.settings import Settings, read_settings
 from shared.store.changing import current
 from shared.store.protocol import PutsSoon, Store, StoreError
@@ -29,6 +33,7 @@ class Node:
     settings: Settings
     store: Store
     clock: Callable[[], datetime] = utc_now
+    open_objects: Callable[[], Objects] | None = None
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -42,6 +47,25 @@ class Node:
     def puts_soon(self) -> PutsSoon | None:
         """The store, if it can put without a waiting thread."""
         return self.store if isinstance(self.store, PutsSoon) else None
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Where large bytes are. `BlobsError` when they cannot be opened."""
+        return self.open_objects() if self.open_objects else _open_objects(self.settings)
+
+    @cached_property
+    def kept(self) -> Kept:
+        return Kept(self.objects)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """Where calls wait. `QueueError` when it cannot be opened."""
+        return _open_queue(self.settings, self.clock)
+
+    @cached_property
+    def search(self) -> Search | None:
+        """The store, if it can be searched."""
+        return self.store if isinstance(self.store, Search) else None
 
     @cached_property
     def counts(self) -> Counts:
@@ -68,12 +92,17 @@ class Node:
 
     def close(self) -> None:
         self.counts.flush()
+        if "objects" in self.__dict__:
+            self.objects.close()
+        if "queue" in self.__dict__:
+            self.queue.close()
         self.store.close()
 
 
 def open_node(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Node:
     """Opens the store the settings name. `StoreError` when that cannot be done."""
-    return Node(settings, _open_store(settings), clock)
+    objects = cache(lambda: _open_objects(settings))  # one, though two may ask for it
+    return Node(settings, _open_store(settings, objects), clock, objects)
 
 
 def problem_of(settings: Settings) -> StoreError | None:
@@ -85,7 +114,7 @@ def problem_of(settings: Settings) -> StoreError | None:
         from shared.store import sqlite
 
         return sqlite.problem_of(_database(settings))
-    store = _open_store(settings)
+    store = _open_store(settings, lambda: _open_objects(settings))
     try:
         current(store, ACCESS, Access())
     except StoreError as error:
@@ -95,15 +124,49 @@ def problem_of(settings: Settings) -> StoreError | None:
     return None
 
 
-def _open_store(settings: Settings) -> Store:
+def _open_store(settings: Settings, objects: Callable[[], Objects]) -> Store:
     # Imported where they are needed: a home node never loads the cloud's client library.
     if settings.firestore is not None:
         from shared.store.firestore import FirestoreStore
 
-        return FirestoreStore(settings.firestore.project, settings.firestore.database)
+        return FirestoreStore(
+            settings.firestore.project,
+            settings.firestore.database,
+            objects if settings.bucket is not None else None,
+        )
     from shared.store.sqlite import SqliteStore
 
     return SqliteStore(_database(settings))
+
+
+def _open_objects(settings: Settings) -> Objects:
+    if settings.bucket is not None:
+        from shared.blobs.gcs import GcsObjects
+
+        return GcsObjects(settings.bucket)
+    from shared.blobs.files import FileObjects
+
+    return FileObjects(settings.data / "blobs", sessions_url="upload/session/")
+
+
+def _open_queue(settings: Settings, clock: Callable[[], datetime]) -> Queue:
+    tasks = settings.tasks
+    if tasks is not None:
+        from shared.queue.cloudtasks import CloudTasksQueue
+
+        return CloudTasksQueue(
+            tasks.name,
+            target=tasks.target,
+            account=tasks.account,
+            audience=tasks.audience,
+            clock=clock,
+            endpoint=tasks.endpoint,
+        )
+    if settings.firestore is not None:  # nobody would call what waits in a folder of the cloud's
+        raise QueueError("there is no queue: set YURT_TASKS_QUEUE to that of this cloud node")
+    from shared.queue.local import LocalQueue
+
+    return LocalQueue(settings.data / "queue.db", clock)
 
 
 def _database(settings: Settings) -> Path:

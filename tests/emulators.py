@@ -1,4 +1,4 @@
-"""Fixtures that start real servers: the Firestore emulator, and any command that answers HTTP.
+"""Fixtures that start real servers: emulators of the cloud, and any command that answers HTTP.
 
 `firestore_project` is what most tests want: a database of its own on an emulator that the session
 shares. A test that stops or freezes the emulator takes `disposable_firestore_emulator`. `serve`
@@ -10,6 +10,7 @@ lines of their logs.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import uuid
@@ -46,6 +47,8 @@ __all__ = [
     "new_project",
     "serve",
     "startable_firestore",
+    "storage_bucket",
+    "storage_emulator",
     "wait_until_ready",
 ]
 
@@ -126,7 +129,27 @@ def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emu
     if isinstance(found, Missing):
         pytest.skip(str(found))
     with launch(found, tmp_path_factory.mktemp("firestore")) as emulator:
+        _warm(emulator)
         yield emulator
+
+
+def _warm(emulator: Emulator) -> None:
+    """What an emulator does the first time may take longer than a call of the store waits."""
+    from google.cloud import firestore
+
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, address in emulator.env.items():
+            patch.setenv(variable, address)
+        client = firestore.Client(project=new_project())
+        batch, reference = client.batch(), client.document("warm", "up")
+        batch.set(reference, {"at": 1})
+        batch.commit(timeout=60)
+        batch.update(reference, {"at": firestore.Increment(1)})
+        batch.commit(timeout=60)
+        query = client.collection("warm").where(filter=firestore.FieldFilter("at", ">", 0))
+        list(query.order_by("at").stream(timeout=60))
+        list(client.get_all([reference], timeout=60))
+        client.close()
 
 
 @pytest.fixture
@@ -135,6 +158,37 @@ def firestore_project(firestore_emulator: Emulator, monkeypatch: pytest.MonkeyPa
     for variable, address in firestore_emulator.env.items():
         monkeypatch.setenv(variable, address)
     return new_project()
+
+
+@pytest.fixture(scope="session")
+def storage_emulator() -> Iterator[str]:
+    """The URL of the session's emulator of Cloud Storage, which runs in this process."""
+    from gcp_storage_emulator.server import create_server
+
+    logging.getLogger("gcp_storage_emulator").setLevel(logging.ERROR)
+    port = free_port()
+    server = create_server(HOST, port, in_memory=True)
+    server.start()
+    yield f"http://{HOST}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def storage_bucket(storage_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of an empty bucket; STORAGE_EMULATOR_HOST is set for the time of the test.
+
+    It is more patient than the real one: it ignores preconditions on generations, refuses a
+    repeated piece of an upload, and says of one that has nothing yet that it has a byte.
+    """
+    import google.cloud.storage as storage
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_emulator)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "demo-storage")
+    name = new_project()
+    client = storage.Client()
+    client.create_bucket(name)
+    client.close()
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shared.friends import Friends
+from shared.meter import metered
 from shared.model.access import Device
 from shared.model.records import Fix
-from shared.store.meter import metered
 from shared.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

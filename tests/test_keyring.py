@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.keyring import Keyring
+from shared.meter import metered
 from shared.model.access import Access, OwnerToken, renewed, token_hash
-from shared.store.meter import metered
 from shared.store.protocol import StoreUnavailable
 from shared.store.sqlite import SqliteStore
 from tests.eventually import eventually

@@ -1,0 +1,37 @@
+"""The engine of a node, with every kind of work there is."""
+
+import os
+from collections.abc import Callable
+
+from shared.imports.importing import ImportWork
+from shared.node import Node
+from shared.queue.protocol import Queue
+from shared.upkeep.sealing import SealWork
+from shared.work.engine import Budget, Engine
+
+CLOUD = Budget(seconds=240.0, memory=400_000_000, writes=4_000)
+"""Of a function with 512 MiB and a timeout of ten minutes; the writes are a fifth of a free day."""
+
+HOME = Budget(writes=1_000_000_000)
+"""Rows of one's own disk cost nothing."""
+
+
+def engine_of(
+    node: Node, queue: Queue | None = None, stopping: Callable[[], bool] = lambda: False
+) -> Engine:
+    """queue: where the next chunks go; the node's own if none is given. stopping: as `Engine`."""
+    at_home = node.settings.firestore is None
+    return Engine(
+        store=node.store,
+        queue=node.queue if queue is None else queue,
+        keeps=node.kept,
+        works={
+            "import": ImportWork(
+                node.store, node.objects, local=at_home, threads=os.cpu_count() or 1
+            ),
+            "seal": SealWork(node.store),
+        },
+        budget=HOME if at_home else CLOUD,
+        clock=node.clock,
+        stopping=stopping,
+    )
