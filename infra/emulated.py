@@ -40,6 +40,9 @@ from shared.commands.errors import Failed
 
 LOGS = BUILD / "emulated"
 
+PUBLIC = frozenset(("ingest", "query", "upload"))
+"""What the front door leads to. In the cloud nobody but the platform calls the others."""
+
 _PROJECT = "demo-yurt"  # demo-…: no tool ever takes it for a project in the cloud
 _POLL = 0.1
 
@@ -77,8 +80,9 @@ def _serve(host: str, port: int, stack: contextlib.ExitStack) -> None:
         process.start()
         wait_until_ready(f"http://{HOST}:{ports[function]}/", process=process)
         watched[f"the function {function}"] = process
-    _open(listener, ports, stack)
-    click.echo(_welcome(settings, list(ports), logs))
+    public = {function: port for function, port in ports.items() if function in PUBLIC}
+    _open(listener, public, stack)
+    click.echo(_welcome(settings, list(public), logs))
     _watch(watched)
 
 

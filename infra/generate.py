@@ -20,6 +20,7 @@ from shared.http import openapi
 from shared.http.ingest import SOURCES
 from shared.http.locations import LastKnown
 from shared.http.query import ROUTES
+from shared.http.upload import ACTS
 from shared.model.access import Device, OwnerToken
 from shared.model.profile import Profile
 from shared.model.records import NAMED_KINDS, Fix, Status
@@ -48,7 +49,7 @@ def generated() -> dict[str, str]:
         raise ValueError("two of the types that `schemas/` describes have the same name")
     return {
         **files,
-        "schemas/openapi.json": _text(openapi.document(ROUTES, SOURCES)),
+        "schemas/openapi.json": _text(openapi.document(ROUTES, SOURCES, ACTS)),
         "infra/firestore.indexes.json": indexes_json(),
     }
 

@@ -5,6 +5,7 @@ import fcntl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -57,6 +58,28 @@ def data_of_our_own(data: Path) -> Iterator[None]:
             yield
         finally:
             (data / "node.json").unlink(missing_ok=True)
+
+
+class Turn:
+    """The turn to run jobs of a data folder: that of one process at a time, the node's or a
+    command's, and over when that dies.
+
+    So whoever gets it knows that no job is being run, whatever the jobs say of themselves.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def taken(self) -> bool:
+        """Takes it if nobody else has it; whether it is ours then."""
+        return _lock(self._file.fileno(), fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
+def turn_at_jobs(data: Path) -> Iterator[Turn]:
+    """What was taken of it within is given back at the end."""
+    with (data / "jobs.lock").open("ab") as file:
+        yield Turn(file)
 
 
 def _lock(handle: int, kind: int, patience: float = 0.0) -> bool:

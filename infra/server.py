@@ -33,8 +33,11 @@ LARGEST = 64 * 1024 * 1024
 """Bytes of a body that are read, though not kept, if its credential is good: a client that is still
 sending does not hear its answer, and would send the same again for ever."""
 
-KEPT = 4 * 1024 * 1024 + 1
-"""Bytes of a body that handlers are given: one more than they take, so that they know."""
+LARGE = 6 * 1024 * 1024
+"""Bytes. Where a handler takes more than these, bodies are read of a few requests at a time: each
+is in memory until it is answered."""
+
+LARGE_AT_ONCE = 4
 
 BODY_WITHIN = 60.0
 """Seconds in which a body must have come."""
@@ -54,6 +57,16 @@ _log = logging.getLogger(__name__)
 
 
 class App(Protocol):
+    def takes(self, path: str) -> int:
+        """How many bytes of a body that is sent there the handler is given: one more than it can
+        use, so that it knows. Called in the event loop, before the body has come."""
+        ...
+
+    def turned_away(self, request: Request) -> Response | None:
+        """The answer to who may not send a large body there, before it has come. Called in a
+        thread, with a request that has none."""
+        ...
+
     def at_once(self, request: Request) -> Response | Later | None:
         """The answer, if finding it cannot keep the caller waiting. Called in the event loop."""
         ...
@@ -114,15 +127,15 @@ class _Asgi:
     def __init__(self, app: App) -> None:
         self._app = app
         self._threads = ThreadPoolExecutor(THREADS, "handler")
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with asyncio.timeout(BODY_WITHIN):
-                body, more = await _body(receive)
-            wire = await self._answer(scope, Request(_environ(scope, body)))
-            if more and wire.status < 400:
-                async with asyncio.timeout(BODY_WITHIN):
-                    await _drained(receive)
+            kept = self._app.takes(scope["path"])
+            if kept <= LARGE:
+                wire = await self._heard(scope, receive, kept)
+            else:
+                wire = await self._heard_in_turn(scope, receive, kept)
         except _Broken:
             return  # nobody is there to hear an answer; what was not acknowledged comes again
         except TimeoutError:
@@ -130,7 +143,29 @@ class _Asgi:
         except Exception as error:  # noqa: BLE001 - the last line of defence: an answer, always
             _log.error("a request ended in %s", places(error))
             wire = _wire(_FAULT.response(), scope)
-        await _send(wire, send)
+        await self._send(wire, send)
+
+    async def _heard_in_turn(self, scope: Scope, receive: Receive, kept: int) -> "_Wire":
+        loop = asyncio.get_running_loop()
+        asked = Request(_environ(scope, b""))
+        refusal = await loop.run_in_executor(self._threads, self._app.turned_away, asked)
+        if refusal is not None:
+            return _wire(refusal, scope)
+        async with asyncio.timeout(BODY_WITHIN):
+            await self._large.acquire()
+        try:
+            return await self._heard(scope, receive, kept)
+        finally:
+            self._large.release()
+
+    async def _heard(self, scope: Scope, receive: Receive, kept: int) -> "_Wire":
+        async with asyncio.timeout(BODY_WITHIN):
+            body, more = await _body(receive, kept)
+        wire = await self._answer(scope, Request(_environ(scope, body)))
+        if more and wire.status < 400:
+            async with asyncio.timeout(BODY_WITHIN):
+                await _drained(receive, kept)
+        return wire
 
     async def _answer(self, scope: Scope, request: Request) -> "_Wire":
         answer: Response | Later | None = None
@@ -143,26 +178,36 @@ class _Asgi:
             answer = await _settled(answer, loop)
         return _wire(answer, scope)
 
+    async def _send(self, wire: "_Wire", send: Send) -> None:
+        await send({"type": "http.response.start", "status": wire.status, "headers": wire.headers})
+        if wire.streamed:
+            loop, parts = asyncio.get_running_loop(), iter(wire.body)
+            while part := await loop.run_in_executor(self._threads, next, parts, b""):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body"})
+        else:
+            await send({"type": "http.response.body", "body": b"".join(wire.body)})
+
 
 class _Broken(Exception):
     """The client went away before the end of its body."""
 
 
-async def _body(receive: Receive) -> tuple[bytes, bool]:
-    """The body, as far as handlers are given it, and whether there is more."""
+async def _body(receive: Receive, kept: int) -> tuple[bytes, bool]:
+    """The body, as far as its handler is given it, and whether there is more."""
     part, more = await _part(receive)
     if not more:
         return part, False
     parts, size = [part], len(part)
-    while more and size < KEPT:
+    while more and size < kept:
         part, more = await _part(receive)
         parts.append(part)
         size += len(part)
-    return b"".join(parts)[:KEPT], more
+    return b"".join(parts)[:kept], more
 
 
-async def _drained(receive: Receive) -> None:
-    size, more = KEPT, True
+async def _drained(receive: Receive, kept: int) -> None:
+    size, more = kept, True
     while more and size < LARGEST:
         part, more = await _part(receive)
         size += len(part)
@@ -242,6 +287,7 @@ class _Wire(NamedTuple):
     status: int
     headers: list[tuple[bytes, bytes]]
     body: Iterable[bytes]
+    streamed: bool = False
 
 
 def _wire(response: Response, scope: Scope) -> _Wire:
@@ -250,16 +296,11 @@ def _wire(response: Response, scope: Scope) -> _Wire:
         response.headers["Content-Length"] = str(sum(map(len, response.response)))
         return _Wire(response.status_code, _encoded(response.headers), response.response)
     body, status, headers = response.get_wsgi_response({"REQUEST_METHOD": scope["method"]})
-    return _Wire(int(status[:3]), _encoded(headers), body)
+    return _Wire(int(status[:3]), _encoded(headers), body, response.is_streamed)
 
 
 def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-async def _send(wire: _Wire, send: Send) -> None:
-    await send({"type": "http.response.start", "status": wire.status, "headers": wire.headers})
-    await send({"type": "http.response.body", "body": b"".join(wire.body)})
 
 
 _TOO_SLOW = unavailable(f"the body did not come within {BODY_WITHIN:.0f} seconds; send it again")

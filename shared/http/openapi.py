@@ -9,7 +9,7 @@ from msgspec.structs import FieldInfo, fields
 from shared.http.errors import PROBLEM_JSON
 from shared.http.parameters import description, is_instant
 from shared.http.responses import JSON
-from shared.http.routes import Route
+from shared.http.routes import Act, Route
 
 _SCHEMA = "#/components/schemas/{name}"
 _SECONDS_SINCE_1970 = {
@@ -19,17 +19,21 @@ _SECONDS_SINCE_1970 = {
 }
 _ABOUT = (
     "A node of Yurt, as its functions are reached below its base URL: `query` answers the owner, "
-    "`ingest` takes the reports of phones. Times are UTC, lengths metres, speeds metres per "
-    "second, angles degrees, levels 0 to 1, ages seconds. An answer that does not hold everything "
-    'names the next page in a `Link` header with `rel="next"`.'
+    "`ingest` takes the reports of phones, `upload` the owner's files. Times are UTC, lengths "
+    "metres, speeds metres per second, angles degrees, levels 0 to 1, ages seconds. An answer that "
+    'does not hold everything names the next page in a `Link` header with `rel="next"`.'
 )
 _ERRORS = {
     400: "A parameter is unknown, missing or cannot be meant.",
     401: "No known credential was sent.",
     403: "The credential is a device's, which can only add reports.",
     404: "There is no such thing.",
+    416: "There are fewer bytes than the range begins with; `Content-Range` says how many.",
     405: "The path is right, the method is not; `Allow` lists those that are.",
+    409: "Not all of the file is here, or it has another size; the detail says which.",
+    413: "The body is longer than what is said here can be.",
     500: "A stored record is damaged, or the store refuses this node; the detail says more.",
+    501: "This node cannot do that; another of yours can.",
     503: "The store is unavailable. Ask again after `Retry-After` seconds, where it is there.",
 }
 
@@ -43,11 +47,15 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-def document(routes: Sequence[Route[Any]], deliveries: Iterable[str]) -> dict[str, Any]:
-    """The description of `query` by its routes and of `ingest` by the paths apps deliver to."""
+def document(
+    routes: Sequence[Route[Any]], deliveries: Iterable[str], acts: Sequence[Act]
+) -> dict[str, Any]:
+    """The description of `query` by its routes, of `ingest` by the paths apps deliver to, and of
+    `upload` by what can be done there."""
     sent = [kind for route in routes for kind in route.answers.values()]
+    said = [kind for act in acts for kind in (act.body, act.answer) if kind is not None]
     schemas, components = msgspec.json.schema_components(
-        [*sent, ProblemDetails], ref_template=_SCHEMA
+        [*sent, *said, ProblemDetails], ref_template=_SCHEMA
     )
     described = iter(schemas)
     paths: dict[str, Any] = {}
@@ -58,6 +66,9 @@ def document(routes: Sequence[Route[Any]], deliveries: Iterable[str]) -> dict[st
             "head": _operation(route, None),
         }
     paths |= {f"/ingest{path}": _delivery(path) for path in deliveries}
+    for act in acts:
+        path = f"/upload{act.path.removesuffix('/')}"
+        paths.setdefault(path, {})[act.method.lower()] = _done(act)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Yurt", "version": "1", "description": _ABOUT},
@@ -80,8 +91,15 @@ def _operation(route: Route[Any], contents: Mapping[str, Any] | None) -> dict[st
         "operationId": route.name if contents is not None else f"{route.name}_head",
         "summary": route.summary,
         "tags": ["query"],
-        "parameters": [_parameter(route, field) for field in fields(route.parameters)],
-        "responses": {"200": good, **_errors(route.errors, contents is not None)},
+        "parameters": [
+            *(_parameter(route, field) for field in fields(route.parameters)),
+            *([_RANGE] if route.ranges and contents is not None else []),
+        ],
+        "responses": {
+            "200": good,
+            **({"206": {**good, "description": _PART}} if route.ranges and contents else {}),
+            **_errors(route.errors, contents is not None),
+        },
     }
 
 
@@ -142,6 +160,35 @@ def _delivery(path: str) -> dict[str, Any]:
     }
 
 
+def _done(act: Act) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": act.name,
+        "summary": act.summary,
+        "tags": ["upload"],
+        "parameters": [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": meaning,
+                "schema": {"type": "string"},
+            }
+            for name, meaning in act.parts.items()
+        ],
+        "responses": {
+            "200": {"description": act.summary, "content": _json_of(act.answer)},
+            **_errors(act.errors, True),
+        },
+    }
+    if act.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json_of(act.body)}
+    return operation
+
+
+def _json_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {JSON: {"schema": {"$ref": _SCHEMA.format(name=kind.__name__)}}}
+
+
 def _errors(statuses: Iterable[int], told: bool) -> dict[str, Any]:
     content = {
         "content": {PROBLEM_JSON: {"schema": {"$ref": _SCHEMA.format(name="ProblemDetails")}}}
@@ -152,6 +199,14 @@ def _errors(statuses: Iterable[int], told: bool) -> dict[str, Any]:
     }
 
 
+_PART = "A part of it, which may be shorter than was asked for; `Content-Range` says which."
+_RANGE = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "one range of bytes (RFC 9110), such as `bytes=0-1023`",
+    "schema": {"type": "string"},
+}
 _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
     "basic": {

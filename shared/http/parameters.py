@@ -39,6 +39,14 @@ Cursor = Annotated[
     ),
 ]
 
+FoundCursor = Annotated[
+    str,
+    Meta(
+        description="where the page begins, as the answer before said it",
+        extra_json_schema={"pattern": "^-?[0-9]{1,18}$"},
+    ),
+]
+
 # In a URL an unescaped plus sign means a space.
 _LOST_PLUS = re.compile(r" (?=\d\d:?\d\d$)")
 

@@ -1,4 +1,5 @@
-"""The owner's questions: where the devices were and are, what was recorded, what was rejected.
+"""The owner's questions: where the devices were and are, what was recorded, what was rejected, how
+far the work on it is.
 
 Every question needs the owner's credential. `ROUTES` is the table of them, from which requests are
 answered and `schemas/openapi.json` is made.
@@ -10,16 +11,16 @@ from typing import Any
 from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
-from shared.commands.answers import DeviceState
+from shared.blobs.protocol import BlobsError, BlobsUnavailable
+from shared.commands.answers import DeviceState, JobState
 from shared.commands.devices import device_states
 from shared.formats import csv, geojson, gpx, json, owntracks
-from shared.http import locations, openapi, records
-from shared.http.credentials import tokens_in
-from shared.http.errors import Problem, unauthorized, unavailable
+from shared.http import blobs, jobs, locations, openapi, records
+from shared.http.credentials import check_owner
+from shared.http.errors import Problem, unavailable
 from shared.http.parameters import parameters
 from shared.http.responses import JSON, json_response, path_within
 from shared.http.routes import ERRORS, Route
-from shared.model.access import Access, token_hash
 from shared.node import Node
 from shared.store.protocol import NewerData, StoreError, StoreUnavailable
 
@@ -36,12 +37,15 @@ def query(node: Node, request: Request) -> Response:
     except StoreError as error:
         _log.error("the store cannot be read: %s", error)
         response = _cannot_be_read(error).response()
+    except BlobsError as error:
+        _log.error("what is kept cannot be read: %s", error)
+        response = _cannot_be_read(error).response()
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _answer(node: Node, request: Request) -> Response:
-    _check_owner(node, request)
+    check_owner(node, request, "query")
     path = path_within(request, "query")
     for route in ROUTES:
         parts = route.match(path)
@@ -54,33 +58,13 @@ def _answer(node: Node, request: Request) -> Response:
     raise Problem(404, f"there is nothing at {path}; ask at {there}")
 
 
-def _cannot_be_read(error: StoreError) -> Problem:
-    if isinstance(error, StoreUnavailable):
+def _cannot_be_read(error: StoreError | BlobsError) -> Problem:
+    if isinstance(error, StoreUnavailable | BlobsUnavailable):
         return unavailable("the store is unavailable; ask again later")
     if isinstance(error, NewerData):
         return Problem(503, f"the store cannot be read: {error}")
     # Asking again would not help: the owner has to know what is wrong.
     return Problem(500, str(error))
-
-
-def _check_owner(node: Node, request: Request) -> None:
-    offered = list(tokens_in(request))
-    if any(node.keyring.owner(token) is not None for token in offered):
-        return
-    if any(_is_of_a_device(node.keyring.access, token) for token in offered):
-        raise Problem(
-            403, "a device's credential can only add reports; `yurt token NAME` makes one to ask"
-        )
-    node.counts.add("query.unauthorized")
-    if offered:
-        raise unauthorized("this credential is not known; `yurt token NAME` makes one")
-    raise unauthorized("no credential was sent; `yurt token NAME` makes one")
-
-
-def _is_of_a_device(access: Access, token: str) -> bool:
-    # Not asked of the keyring: a renewed credential counts as used only when its phone uses it.
-    hashed = token_hash(token)
-    return any(hashed in (d.current, d.pending) for d in access.devices.values())
 
 
 class NoParameters(Struct, frozen=True, kw_only=True):
@@ -92,9 +76,11 @@ def _device(node: Node, _request: Request, _asked: NoParameters) -> Response:
 
 
 def _openapi(_node: Node, _request: Request, _asked: NoParameters) -> Response:
-    from shared.http.ingest import SOURCES  # the readers of all apps, for their paths alone
+    # The readers of all apps, and what imports are made of, for their paths alone.
+    from shared.http.ingest import SOURCES
+    from shared.http.upload import ACTS
 
-    return json_response(openapi.document(ROUTES, SOURCES))
+    return json_response(openapi.document(ROUTES, SOURCES, ACTS))
 
 
 ROUTES: tuple[Route[Any], ...] = (
@@ -132,6 +118,16 @@ ROUTES: tuple[Route[Any], ...] = (
         paged=True,
     ),
     Route(
+        name="search",
+        path="/search",
+        summary="Records that say some words, newest first; only a home node can search",
+        parameters=records.SearchParameters,
+        answers={JSON: records.SearchPage},
+        answer=records.search,
+        errors=(*ERRORS, 501),
+        paged=True,
+    ),
+    Route(
         name="rejects",
         path="/reject",
         summary="What could not be read, newest first",
@@ -147,6 +143,33 @@ ROUTES: tuple[Route[Any], ...] = (
         parameters=records.RawParameters,
         answers={"application/octet-stream": bytes},
         answer=records.raw,
+        errors=(*ERRORS, 404),
+    ),
+    Route(
+        name="blob",
+        path="/blob/{sha256}",
+        summary="Bytes that are kept: a photo, a movie, a thumbnail, an attachment",
+        parameters=blobs.BlobParameters,
+        answers={blobs.OCTETS: bytes, **dict.fromkeys(sorted(blobs.SHOWN), bytes)},
+        answer=blobs.blob,
+        errors=(*ERRORS, 404, 416),
+        ranges=True,
+    ),
+    Route(
+        name="jobs",
+        path="/job",
+        summary="Long pieces of work, such as imports, the newest first",
+        parameters=NoParameters,
+        answers={JSON: list[JobState]},
+        answer=jobs.jobs,
+    ),
+    Route(
+        name="job",
+        path="/job/{id}",
+        summary="How far a long piece of work is",
+        parameters=jobs.JobParameters,
+        answers={JSON: JobState},
+        answer=jobs.job,
         errors=(*ERRORS, 404),
     ),
     Route(

@@ -433,7 +433,7 @@ def test_a_page_of_records_ends_when_it_has_enough_bytes(
         ("/loc?every=60", ["every", "`from` or `to`"]),
         ("/loc?cursor=MApwMQ", ["cursor", "`from` or `to`"]),
         ("/record", ["kind", "missing", "visit"]),
-        ("/record?kind=message", ["kind", "'message'", "visit"]),
+        ("/record?kind=letter", ["kind", "'letter'", "visit"]),
         ("/record?kind=visit&from=2&to=1", ["from", "later"]),
         ("/record?kind=visit&cursor=x", ["cursor", "'x'"]),
         ("/reject?limit=1001", ["limit", "'1001'", "1000"]),

@@ -11,6 +11,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
 from infra.home import Home
+from shared.blobs.protocol import PART
+from shared.http.ingest import BODY_LIMIT
 from shared.http.later import Later
 from shared.node import Node
 from tests.http.phones import NOW, TOKEN, a_device, a_node
@@ -63,12 +65,45 @@ def ask(node: Node, method: str, path: str, body: str = "", token: str | None = 
         ("POST", "/api/v1/overland/batches", OVERLAND, 200),
         ("GET", "/api/v1/overland/batches", "", 200),
         ("GET", "/query/loc", "", 403),
+        ("POST", "/upload", "{}", 403),
+        ("POST", "/upload/", "{}", 403),
+        ("PUT", f"/upload/session/{'0' * 32}", "x", 404),
+        ("POST", "/work", "{}", 404),
+        ("POST", "/work/sweep", "", 404),
+        ("POST", "/media", "{}", 404),
         ("GET", "/nowhere", "", 404),
         ("POST", "/nowhere", "", 404),
     ],
 )
 def test_paths(node: Node, method: str, path: str, body: str, status: int) -> None:
     assert ask(node, method, path, body).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/pub", BODY_LIMIT),
+        ("/upload", BODY_LIMIT),
+        (f"/upload/session/{'0' * 32}", PART),
+        (f"/upload/session/{'0' * 31}", BODY_LIMIT),
+        (f"/pub/session/{'0' * 32}", BODY_LIMIT),
+    ],
+)
+def test_how_long_a_body_may_be(node: Node, path: str, most: int) -> None:
+    assert Home(node).takes(path) == most + 1
+
+
+def test_a_piece_is_read_only_where_a_session_is_open(node: Node) -> None:
+    home = Home(node)
+    url = node.objects.open_upload("upload/cafe", 3, None).url
+    assert home.turned_away(request("PUT", f"/{url}", token=None)) is None
+    refused = home.turned_away(request("PUT", f"/upload/session/{'0' * 32}"))
+    assert refused is not None
+    assert refused.status_code == 404
+    answer = home(request("PUT", f"/{url}", "abc", token=None))
+    assert isinstance(answer, Response)
+    assert answer.status_code == 200
+    assert node.objects.size("upload/cafe") == 3
 
 
 def test_what_is_sent_to_the_bare_address_hears_where_to_send_it(node: Node) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.server import KEPT, THREADS
+from infra.server import LARGE, LARGE_AT_ONCE, THREADS
 from tests.emulators import Serve, Server
 from tests.eventually import eventually
 
 APP = """
 import sys, threading, time
 from werkzeug.wrappers import Response
-from infra.server import serve
+from infra.server import LARGE, serve
 from shared.http.errors import unavailable
 from shared.http.later import Later
 
@@ -47,6 +47,12 @@ def app(request):
     return Response(request.get_data() or b"hello", content_type="text/plain")
 
 class App:
+    def takes(self, path):
+        return LARGE + 1 if path in ("/large", "/away") else 4_000_001
+
+    def turned_away(self, request):
+        return Response("not you", status=403) if request.path == "/away" else None
+
     def at_once(self, request):
         return None if request.path in ("/slow", "/") else app(request)
 
@@ -140,10 +146,41 @@ def test_silent_bodies_stop_nobody_else(client: http.client.HTTPConnection, serv
 def test_a_client_hears_its_answer_after_sending_far_more_than_is_kept(
     client: http.client.HTTPConnection,
 ) -> None:
-    client.request("POST", "/", bytes(KEPT + 3_000_000))
+    client.request("POST", "/", bytes(7_000_000))
     answer = client.getresponse()
     assert answer.status == 200
-    assert len(answer.read()) == KEPT
+    assert len(answer.read()) == 4_000_001
+
+
+def test_a_large_body_is_given_whole_where_it_is_taken(client: http.client.HTTPConnection) -> None:
+    for _ in range(2 * LARGE_AT_ONCE):
+        client.request("POST", "/large", bytes(LARGE))
+        assert len(client.getresponse().read()) == LARGE
+
+
+def test_who_may_not_send_a_large_body_hears_so_before_it_has_come(server: Server) -> None:
+    with contextlib.ExitStack() as waiting:
+        for _ in range(2 * LARGE_AT_ONCE):
+            phone = waiting.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            )
+            phone.sendall(b"POST /away HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n{")
+            assert b" 403 " in phone.recv(100)
+
+
+def test_silent_large_bodies_stop_only_their_like(
+    client: http.client.HTTPConnection, server: Server
+) -> None:
+    begun = b"POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n{"
+    with contextlib.ExitStack() as silent:
+        for _ in range(2 * LARGE_AT_ONCE):
+            phone = silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            phone.sendall(begun)
+        client.request("POST", "/", b"sent")
+        assert client.getresponse().read() == b"sent"
+    # They are gone, and their places free again.
+    client.request("POST", "/large", b"sent")
+    assert client.getresponse().read() == b"sent"
 
 
 @pytest.mark.parametrize(

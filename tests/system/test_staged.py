@@ -4,6 +4,7 @@ bare script from another folder, with nothing of our environment."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -14,29 +15,44 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
+from google.cloud import storage
 
 from infra.runtime import command, environment, variables
 from infra.staging import Staged, functions, stage
+from shared.http.media import FINALIZED
+from shared.imports.beginning import begin_upload, upload_job
 from shared.model.access import Device, OwnerToken, token_hash
+from shared.model.profile import Profile
+from shared.model.records import Message
 from shared.node import Node, open_node
 from shared.settings import read_settings
+from shared.workshop import engine_of
 from tests.emulators import Emulator, Server, new_project
+from tests.tasks_server.server import TasksServer
 
 DEVICE, OWNER = "a-device-token-of-a-test", "an-owner-token-of-a-test"
 NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
 ANSWER_WITHIN = 8.0  # seconds, before the apps give up
 
 
-def ask(url: str, token: str, body: bytes | None = None) -> tuple[int, bytes]:
+def ask(
+    url: str,
+    token: str,
+    body: bytes | None = None,
+    *,
+    method: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, bytes]:
+    """As owner or device. method: POST where there is a body, otherwise GET."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        headers = {"Authorization": f"Bearer {token}"}
-        connection.request("GET" if body is None else "POST", path, body, headers)
+        headers = {"Authorization": f"Bearer {token}", **(headers or {})}
+        connection.request(method or ("GET" if body is None else "POST"), path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -105,8 +121,18 @@ def cloud(
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         if request.param == "firestore":
             emulator: Emulator = request.getfixturevalue("firestore_emulator")
-            settings |= {"YURT_PROJECT": new_project(), **emulator.env}
-            patch.setenv(emulator.kind.variable, emulator.address)  # for our own client
+            project = new_project()
+            settings |= {
+                "YURT_PROJECT": project,
+                "YURT_BUCKET": f"{project}-bytes",
+                "STORAGE_EMULATOR_HOST": request.getfixturevalue("storage_emulator"),
+                **emulator.env,
+                **stack.enter_context(TasksServer(dispatching=False)).variables,
+            }
+            for name in (emulator.kind.variable, "STORAGE_EMULATOR_HOST"):
+                patch.setenv(name, settings[name])  # for our own clients
+            with contextlib.closing(storage.Client(project)) as client:
+                client.create_bucket(settings["YURT_BUCKET"])
         node = open_node(read_settings(settings))
         stack.callback(node.close)
         let_in(node)
@@ -131,9 +157,69 @@ def query_gives_a_report_back(cloud: Cloud, url: str, at: int) -> None:
     assert ask(f"{url}/loc", DEVICE)[0] == 403
 
 
+def mail(at: int) -> tuple[bytes, str]:
+    """A mail of its own, and its hash."""
+    data = (
+        f"Message-ID: <{at}@example.org>\r\nDate: Thu, 01 Jan 2026 12:00:00 +0000\r\n"
+        f"From: ada@example.org\r\nSubject: walk {at}\r\n\r\nHello.\r\n"
+    ).encode()
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def upload_brings_a_file_to_its_import(cloud: Cloud, url: str, at: int) -> None:
+    data, sha256 = mail(at)
+    offered = json.dumps({"name": "mail.eml", "size": len(data), "sha256": sha256}).encode()
+    assert ask(f"{url}/", "wrong", offered)[0] == 401
+    assert ask(f"{url}/", DEVICE, offered)[0] == 403
+    status, body = ask(f"{url}/", OWNER, offered)
+    assert status == 200, body
+    said = json.loads(body)
+    assert said["state"] == "send"
+    assert ask(f"{url}/{sha256}/sent", OWNER, b"")[0] == 409
+    session = urljoin(f"{cloud.servers['upload'].url}/upload", said["url"])
+    pieces = {"Content-Range": f"bytes 0-{len(data) - 1}/{len(data)}"}
+    assert ask(session, "nobody", data, method="PUT", headers=pieces)[0] == 200
+    status, body = ask(f"{url}/{sha256}/sent", OWNER, b"")
+    assert (status, json.loads(body)["state"]) == (200, "importing")
+    assert ask(f"{url}/{sha256}", OWNER)[0] == 200
+
+
+def media_begins_an_import(cloud: Cloud, url: str, at: int) -> None:
+    data, sha256 = mail(at)
+    cloud.node.objects.put(f"upload/{sha256}", data)
+    event = {
+        "Content-Type": "application/json",
+        "ce-id": str(at),
+        "ce-source": "//storage.googleapis.com/projects/_/buckets/a-bucket",
+        "ce-specversion": "1.0",
+        "ce-type": FINALIZED,
+    }
+    bucket = cloud.node.settings.bucket
+    about = json.dumps({"bucket": bucket, "name": f"upload/{sha256}", "size": str(len(data))})
+    assert ask(url, "nobody", about.encode(), headers=event)[0] == 200
+    assert engine_of(cloud.node).job(upload_job(sha256)).state == "ready"
+    elsewhere = json.dumps({"bucket": bucket, "name": "blob/00/00"})
+    assert ask(url, "nobody", elsewhere.encode(), headers=event)[0] == 200
+
+
+def work_runs_a_chunk_and_sweeps(cloud: Cloud, url: str, at: int) -> None:
+    data, sha256 = mail(at)
+    cloud.node.objects.put(f"upload/{sha256}", data)
+    engine, now = engine_of(cloud.node), cloud.node.clock()
+    begun = begin_upload(engine, sha256, "mail.eml", len(data), now, Profile())
+    task = json.dumps({"job": begun.id, "token": begun.job.token}).encode()
+    assert ask(url, "nobody", task) == (200, b'{"outcome":"done"}')
+    held = cloud.node.store.page(Message, limit=1000).records
+    assert f"walk {at}" in [message.subject for message in held]
+    assert ask(f"{url}/sweep", "nobody", b"")[0] == 200
+
+
 TALKS: dict[str, Callable[[Cloud, str, int], None]] = {
     "ingest": ingest_keeps_a_report,
+    "media": media_begins_an_import,
     "query": query_gives_a_report_back,
+    "upload": upload_brings_a_file_to_its_import,
+    "work": work_runs_a_chunk_and_sweeps,
 }
 """What is said to each function; a new one is talked to as well, or the test fails."""
 

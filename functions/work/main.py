@@ -1,0 +1,13 @@
+"""`work`: one chunk of one job, as Cloud Tasks asks for it; and the sweep."""
+
+import functions_framework
+from werkzeug.wrappers import Request, Response
+
+from shared.http.work import work as answer
+from shared.node import this_node
+from shared.workshop import engine_of
+
+
+@functions_framework.http
+def work(request: Request) -> Response:
+    return answer(this_node(), engine_of, request)

@@ -1,0 +1,102 @@
+"""The home node's crew: a thread that runs the chunks of jobs, and one that sweeps."""
+
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from infra.running import turn_at_jobs
+from shared.blobs.protocol import BlobsError
+from shared.node import Node
+from shared.queue import worker
+from shared.queue.protocol import QueueError, Task, Workable
+from shared.store.protocol import StoreError
+from shared.upkeep.sweeping import sweep
+from shared.work.engine import Engine
+
+SWEEP_EACH = 30.0
+"""Seconds."""
+
+AT_ONCE = 1
+"""Chunks. They share one Python and one disk with the answers to phones, which go before."""
+
+SWITCH = 0.0005
+"""Seconds after which a chunk that computes lets another thread go on, if one waits. What is
+usual, ten times that, would be the least that an answer to a phone waits, several times over."""
+
+_ASKS_EACH = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class _Stopping(Exception):
+    """The node ends before its turn has come: the task is called at the next start."""
+
+
+class Crew(NamedTuple):
+    """queue: whose tasks are called. stopping: once it is set, nothing new is begun; the engine
+    knows it too, so that a chunk in hand ends soon. sweep_each: seconds."""
+
+    node: Node
+    engine: Engine
+    queue: Workable
+    stopping: threading.Event
+    sweep_each: float = SWEEP_EACH
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Jobs go on within, but while a command runs them; at the end nothing runs any more."""
+        sys.setswitchinterval(SWITCH)
+        with _logged():
+            self._recover()
+        threads = [
+            threading.Thread(target=self._run_tasks, name="crew-tasks"),
+            threading.Thread(target=self._sweep_each, name="crew-sweep"),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self.stopping.set()
+            self.queue.wake()
+            for thread in threads:
+                thread.join()
+
+    def call(self, task: Task) -> None:
+        """One task, as the cloud would call it at the function of that name."""
+        if task.work != "work":
+            _log.error("a task for %r is dropped: this node has no such work", task.work)
+            return
+        with turn_at_jobs(self.node.settings.data) as turn:
+            while not turn.taken():
+                if self.stopping.wait(_ASKS_EACH):
+                    raise _Stopping
+            self.engine.recover()
+            self.engine.run(str(task.body["job"]), int(task.body["token"]))
+
+    def _run_tasks(self) -> None:
+        worker.run(self.queue, self.call, self.stopping, AT_ONCE)
+
+    def _recover(self) -> None:
+        with turn_at_jobs(self.node.settings.data) as turn:
+            if turn.taken():
+                self.engine.recover()
+
+    def _sweep_each(self) -> None:
+        while not self.stopping.wait(self.sweep_each):
+            with _logged():
+                self._recover()
+                sweep(self.node, self.engine)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    try:
+        yield
+    except (StoreError, BlobsError, QueueError) as error:
+        _log.error("the sweep is tried again: %s", error)
+    except Exception as error:  # noqa: BLE001 - jobs depend on the thread that sweeps
+        _log.error("the sweep ended with %s", type(error).__name__)
