@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 def devices(session: Session, everything: bool, as_json: bool) -> None:
     """List the devices with their last report, battery and silence.
 
+    Those that are known only from imported archives are listed too: `yurt where --device` and
+    `yurt export --device` find what they reported.
+
     \b
     Examples:
       yurt devices
@@ -28,7 +31,7 @@ def devices(session: Session, everything: bool, as_json: bool) -> None:
 
     with session.node() as node:
         states = device_states(node)
-    shown = [state for state in states if state.paired or everything]
+    shown = [state for state in states if state.paired or everything or _is_archived(state)]
     if as_json:
         print_json(shown)
         return
@@ -148,6 +151,11 @@ def send(session: Session, name: str, action: str, as_json: bool) -> None:
     click.echo(f'"{queued.name}" will be told with its next report: {", ".join(queued.waiting)}.')
 
 
+def _is_archived(state: "DeviceState") -> bool:
+    """Whether it is known only from what was imported."""
+    return state.app == "archive"
+
+
 _HEADINGS = ("NAME", "ID", "APP", "LAST REPORT", "BATTERY", "")
 
 
@@ -155,7 +163,8 @@ def _row(state: "DeviceState") -> tuple[str, ...]:
     last = age_text(state.age) if state.age is not None else "never"
     notes = ["silent"] if state.silent else []
     notes += ["encrypts"] if state.encrypted else []
-    notes += [] if state.paired else ["unpaired"]
+    if not state.paired:
+        notes.append("from an archive" if _is_archived(state) else "unpaired")
     return (
         state.name,
         state.device,

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import sqlite3
 import stat
 import sys
 import textwrap
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +111,9 @@ def _checks(session: Session) -> "Iterator[Check]":
             yield _node_check(running)
         elif settings.public_base:
             yield checks.node_check(_asked(settings.public_base + "/ingest"))
+        if settings.firestore is None:
+            yield _queue_check(settings.data / "queue.db")
+            yield _blobs_check(settings.data / "blobs")
         for name, look in _looks(session, settings, running):
             yield _looked(name, look, node)
     finally:
@@ -135,12 +140,45 @@ def _node_check(running: "Running | None") -> "Check":
     return checks.node_check(_asked(local_base(running)), again)
 
 
+def _queue_check(path: Path) -> "Check":
+    from shared.commands import checks
+
+    forbidden = _forbidden(path) if _is_there(path) else []
+    problem = _damage(path) if not forbidden and _is_there(path) else None
+    return checks.usable_check("queue", str(path), forbidden, problem)
+
+
+def _damage(database: Path) -> str | None:
+    """What is wrong with a database that this process only reads."""
+    try:
+        with closing(
+            sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return None if verdict == "ok" else str(verdict)
+
+
+def _blobs_check(folder: Path) -> "Check":
+    from shared.commands import checks
+
+    if not _is_there(folder):
+        return checks.usable_check("blobs", str(folder), [], None)
+    if not folder.is_dir():
+        return checks.usable_check("blobs", str(folder), [], "it is no folder")
+    needed = [folder, *(path for path in sorted(folder.glob("*")) if path.is_dir())]
+    forbidden = [str(path) for path in needed if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
+    return checks.usable_check("blobs", str(folder), forbidden, None)
+
+
 def _looks(
     session: Session, settings: "Settings", running: "Running | None"
 ) -> "Iterator[tuple[str, _Look]]":
     """What is to be found in the store, each by itself: one that fails hides no other."""
     from shared.commands import checks
     from shared.commands.devices import SILENT_AFTER, device_states
+    from shared.commands.jobs import job_states
     from shared.commands.profile import show_profile
     from shared.model.records import Reject
 
@@ -160,6 +198,7 @@ def _looks(
     yield "time zone", zone
     yield "devices", lambda node: checks.devices_check(device_states(node), SILENT_AFTER)
     yield "rejects", rejects
+    yield "jobs", lambda node: checks.jobs_check(job_states(node))
     yield "refused requests", lambda node: checks.refused_check(node.store.counters())
 
 

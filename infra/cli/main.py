@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Callable
@@ -24,7 +25,8 @@ class _Yurt(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = getattr(importlib.import_module(f"infra.cli.{module}"), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"infra.cli.{module}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -41,12 +43,14 @@ class _Yurt(click.Group):
 @pass_session
 @click.pass_context
 def main(ctx: click.Context, session: Session) -> None:
-    """Yurt collects where you were, on a machine or a cloud project that you own.
+    """Yurt collects where you were, what you wrote and photographed, on a machine or a cloud
+    project that you own.
 
     \b
     Examples:
       yurt up --host 0.0.0.0      run it where phones on your network reach it
       yurt pair phone             connect a phone by scanning a code
+      yurt import takeout-*.zip   read what other services know of you
       yurt where yesterday 15:00  ask where you were
     """
     if ctx.invoked_subcommand is None:
@@ -54,13 +58,16 @@ def main(ctx: click.Context, session: Session) -> None:
 
 
 def _overview(session: Session) -> str:
-    return f"""Yurt collects where you were, on a machine or a cloud project that you own.
+    return f"""Yurt collects where you were, what you wrote and photographed, on a machine or a
+cloud project that you own.
 
 Next: {_next_step(session)}
 
   yurt up        run the node on this machine
   yurt pair      connect a phone or a program
+  yurt import    read archives, mail, photos and location histories
   yurt where     ask where you were: yurt where last friday noon
+  yurt search    search what you wrote and were written
   yurt devices   see what your phones last said
   yurt doctor    find out what is wrong, and what to do
 
@@ -82,7 +89,9 @@ def _next_step(session: Session) -> str:
 
 def _in_one_sentence(ctx: click.Context, call: Callable[[], Any]) -> Any:
     """Errors that are expected end the command with one sentence, not with a traceback."""
+    from shared.blobs.protocol import BlobsError
     from shared.commands.errors import CommandError, Refused
+    from shared.queue.protocol import QueueError
     from shared.sealing import BadMasterKey, CannotUnseal
     from shared.settings import BadSettings
     from shared.store.protocol import StoreError
@@ -91,7 +100,14 @@ def _in_one_sentence(ctx: click.Context, call: Callable[[], Any]) -> Any:
         return call()
     except (Refused, BadSettings) as error:
         raise _Misused(_said(ctx, error)) from error
-    except (CommandError, StoreError, BadMasterKey, CannotUnseal) as error:
+    except (
+        CommandError,
+        StoreError,
+        BlobsError,
+        QueueError,
+        BadMasterKey,
+        CannotUnseal,
+    ) as error:
         raise click.ClickException(_said(ctx, error)) from error
     except OSError as error:
         if error.errno == errno.EPIPE:

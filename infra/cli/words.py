@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,10 @@ def span_text(seconds: float) -> str:
     return " ".join(parts) or "0 seconds"
 
 
+def took_text(seconds: float) -> str:
+    return span_text(seconds) if seconds >= 1 else "less than a second"
+
+
 def age_text(seconds: float) -> str:
     if seconds < 0:
         return f"{span_text(-seconds)} ahead"
@@ -54,8 +58,61 @@ def time_text(instant: datetime, zone: "ZoneInfo") -> str:
     return f"{day} at {local:%H:%M:%S} {name if name.isalpha() else f'UTC{name}'}"
 
 
+def when_text(instant: datetime, zone: "ZoneInfo") -> str:
+    """`2026-11-20 12:00`, for columns."""
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
 def percent(level: float | None) -> str:
     return f"{level:.0%}" if level is not None else "-"
+
+
+_SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+_KINDS = {
+    "fix": ("position", "positions"),
+    "status": ("sign of life", "signs of life"),
+    "message": ("message", "messages"),
+    "media": ("photo or movie", "photos and movies"),
+    "note": ("description of a photo", "descriptions of photos"),
+    "visit": ("visit", "visits"),
+    "event": ("event", "events"),
+    "person": ("person", "people"),
+    "place": ("place", "places"),
+    "reject": ("reject", "rejects"),
+}
+
+
+def size_text(size: float) -> str:
+    """`1.2 GB`, in powers of ten as disks are sold."""
+    for unit, name in _SIZES:
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return "1 byte" if size == 1 else f"{size:.0f} bytes"
+
+
+def records_text(counts: Mapping[str, int]) -> str:
+    """`300 positions, 1 message`: what there is most of first."""
+    most = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
+    return ", ".join(_record_text(kind, count) for kind, count in most if count)
+
+
+def _record_text(kind: str, count: int) -> str:
+    one, several = _KINDS.get(kind, (kind, kind))
+    return f"{count:,} {one if count == 1 else several}"
+
+
+def counted_text(counts: Mapping[str, int]) -> str:
+    """`12 .html, 1 .pdf`"""
+    most = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
+    return ", ".join(f"{count:,} {shown(kind)}" for kind, count in most)
+
+
+def shown(text: str) -> str:
+    """A text from outside, without what would command a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shared.model.access import App
 from shared.model.time import Instant
+from shared.work.jobs import State
 
 
 class Paired(Struct, frozen=True, kw_only=True):
@@ -123,6 +124,118 @@ class Queued(Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...]
 
 
+class JobState(Struct, frozen=True, kw_only=True):
+    """A long piece of work, and how far it is.
+
+    job: its id. title: of an import, what is imported. wish: what was asked of a run that goes on.
+    done, total: bytes; total is null while it is not known. rate: bytes a second, so far. left,
+    seconds: what it will take, and took. doing: what was being read. new, known: records by kind
+    that were added, or were here already. unread: files that no source reads, by the end of their
+    names. retry: when it is tried again, after an error. stuck: it should go on, and nobody is at
+    it. fix: what to do, unless all is well.
+    """
+
+    job: str
+    title: str
+    work: str
+    state: State
+    wish: Literal["pause", "cancel"] | None
+    created: Instant
+    changed: Instant
+    done: int
+    total: int | None
+    rate: float | None
+    left: float | None
+    seconds: float
+    doing: str | None
+    new: dict[str, int]
+    known: dict[str, int]
+    unread: dict[str, int]
+    error: str | None
+    retry: Instant | None
+    stuck: bool
+    fix: str | None
+
+
+class Imported(Struct, frozen=True, kw_only=True):
+    """What an import brought. jobs: one for each file, as `JobState`. The sums are of those that
+    were done by this call: new, known and unread as there, rejects among what is new; seconds: how
+    long all took.
+    """
+
+    jobs: tuple[JobState, ...]
+    new: dict[str, int]
+    known: dict[str, int]
+    unread: dict[str, int]
+    rejects: int
+    seconds: float
+
+
+class Recognised(Struct, frozen=True, kw_only=True):
+    """What would be imported from a file or folder. size: bytes. archive: its members are counted.
+    sources: files by the source that reads them. unread: files that no source reads, by the end of
+    their names. problems: why something in it cannot be read.
+    """
+
+    path: str
+    size: int
+    archive: bool
+    sources: dict[str, int]
+    unread: dict[str, int]
+    problems: tuple[str, ...]
+
+
+class SentFile(Struct, frozen=True, kw_only=True):
+    """A file and what another node made of it. moved: bytes that were sent now. job: of its import
+    there. new, known: records by kind. error: why it could not be sent, or its import stopped.
+    """
+
+    path: str
+    size: int
+    state: Literal["unsent", "importing", "stopped", "done"]
+    sha256: str | None
+    moved: int
+    job: str | None
+    new: dict[str, int]
+    known: dict[str, int]
+    error: str | None
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """Something that could not be read. where: its place in what was imported. size: bytes of it;
+    truncated: only the beginning is kept. kept: its bytes are still here.
+    """
+
+    id: str
+    time: Instant
+    source: str
+    reason: str
+    where: str | None
+    device: str | None
+    size: int
+    truncated: bool
+    kept: bool
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """A record that says what was searched for. kind, id: which. text: some of what it says."""
+
+    kind: str
+    id: str
+    time: Instant | None
+    source: str
+    title: str | None
+    sender: str | None
+    text: str | None
+
+
+class Hits(Struct, frozen=True, kw_only=True):
+    """What was found, newest first. cursor: where there may be more."""
+
+    hits: tuple[Hit, ...]
+    cursor: str | None
+
+
 class Check(Struct, frozen=True, kw_only=True):
     """One thing that was looked at. fix: what to do, unless all is well."""
 
@@ -143,6 +256,13 @@ ANSWERS = (
     Revoked,
     Shared,
     Queued,
+    JobState,
+    Imported,
+    Recognised,
+    SentFile,
+    Rejected,
+    Hit,
+    Hits,
     Check,
 )
 """Every answer that a command prints, for the generator of `schemas/`."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 from shlex import quote
 from typing import NamedTuple
 
-from shared.commands.answers import Check, DeviceState
+from shared.commands.answers import Check, DeviceState, JobState
 from shared.model.address import is_loopback, is_readable_on_the_way
 from shared.store.protocol import NewerData, StoreError
 
@@ -205,13 +205,53 @@ def devices_check(devices: Sequence[DeviceState], silent_after: timedelta) -> Ch
 
 def rejects_check(count: int, at_least: bool) -> Check:
     if not count:
-        return _ok("rejects", "every report could be read")
+        return _ok("rejects", "everything could be read")
     more = "more than " if at_least else ""
     return _warn(
         "rejects",
-        f"{more}{count} reports could not be read; their bytes are kept",
-        "see why: ask the API for /query/reject with a token of yours (yurt token NAME)",
+        f"{more}{count} things could not be read; their bytes are kept",
+        "see why: yurt rejects",
     )
+
+
+def jobs_check(jobs: Sequence[JobState]) -> Check:
+    failed = [job for job in jobs if job.state == "failed"]
+    if failed:
+        return _fail(
+            "jobs",
+            f"{_listed(failed)} failed: {failed[0].error}",
+            "mend that and begin it again (yurt jobs resume JOB), or give it up (yurt jobs cancel "
+            "JOB); all of them: yurt jobs",
+        )
+    stuck = [job for job in jobs if job.stuck]
+    if stuck:
+        reason = f": {stuck[0].error}" if stuck[0].error is not None else ""
+        return _warn(
+            "jobs",
+            f"nobody works on {_listed(stuck)}{reason}",
+            "start the node, which goes on with it (yurt up), or import the same again",
+        )
+    paused = [job for job in jobs if job.state == "paused"]
+    if paused:
+        return _ok("jobs", f"{_listed(paused)} waits until you say: yurt jobs resume JOB")
+    going = sum(job.state in ("ready", "running") for job in jobs)
+    return _ok("jobs", f"{going} under way, none failed")
+
+
+def _listed(jobs: Sequence[JobState]) -> str:
+    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+    return f"{jobs[0].title}{more}"
+
+
+def usable_check(check: str, where: str, forbidden: Sequence[str], problem: str | None) -> Check:
+    """A file or folder that the node makes when it needs it. forbidden: what of it this user cannot
+    read and write. problem: why it cannot be used all the same."""
+    if forbidden:
+        listed = ", ".join(forbidden)
+        return _fail(check, f"cannot be read and written: {listed}", _give(*forbidden))
+    if problem is not None:
+        return _fail(check, f"{where}: {problem}", _ASIDE)
+    return _ok(check, f"{where} can be used")
 
 
 def refused_check(counters: Mapping[str, int]) -> Check:
@@ -269,6 +309,9 @@ def _fail(check: str, detail: str, fix: str) -> Check:
     return Check(check=check, status="fail", detail=detail, fix=fix)
 
 
+_ASIDE = (
+    "stop the node and move it aside: it is made anew, and what goes on is found in the database"
+)
 _ANEW = "unpair the devices that encrypt and pair them again with --encrypt"
 _RESTORE = f"restore it from a backup, or, if there is none, {_ANEW}"
 _REMOVE = "remove it: nothing is sealed with it, and `yurt pair --encrypt` makes a new one"

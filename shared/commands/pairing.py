@@ -26,6 +26,7 @@ PATHS: dict[App, str] = {
 }
 """Where each app delivers, below a base that may be a home node or the cloud."""
 
+_NEW: App = "owntracks"
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -59,11 +60,11 @@ def pair(node: Node, name: str, app: App | None, base: Base, *, encrypt: bool = 
     def decide(access: Access) -> Access:
         nonlocal before, key
         before = access.device_named(name)
-        device = before or Device(
-            id=fresh_id, name=name, app=app or "owntracks", created=node.clock()
-        )
+        device = before or Device(id=fresh_id, name=name, app=_NEW, created=node.clock())
+        # One that was only read of in an archive is new to every app.
+        known = device.app if device.app != "archive" else _NEW
         # All that can fail comes before the change: it would retire a credential shown earlier.
-        device, key = _keyed(node, replace(device, app=app or device.app), encrypt=encrypt)
+        device, key = _keyed(node, replace(device, app=app or known), encrypt=encrypt)
         return access.with_device(_credentialed(device, token))
 
     access = node.keyring.change(decide)

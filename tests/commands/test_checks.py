@@ -75,7 +75,7 @@ def device(
         (checks.devices_check([device("old", paired=False)], DAY), "warn", "no device"),
         (checks.devices_check([device("ada")], DAY), "ok", "1 paired"),
         (checks.devices_check([device("ada"), device("bob", silent=True)], DAY), "warn", "bob"),
-        (checks.rejects_check(0, False), "ok", "every report"),
+        (checks.rejects_check(0, False), "ok", "everything"),
         (checks.rejects_check(3, False), "warn", "3"),
         (checks.rejects_check(1000, True), "warn", "more than 1000"),
         (checks.refused_check({"ingest.other": 3}), "ok", "none"),

@@ -1,0 +1,244 @@
+"""`yurt import --to`: files to another node, which imports them by itself."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.progress import Progress
+from infra.cli.session import Session, print_json
+from infra.cli.words import as_typed, counted_text, records_text, shown, size_text
+
+if TYPE_CHECKING:
+    from infra.exports import Export
+    from infra.uploading import Sent, Uploader
+    from shared.commands.answers import SentFile
+    from shared.http.upload import UploadState
+
+_ASKS_EACH = 1.0
+_STOPPED = 130
+
+
+def send(
+    session: Session,
+    export: "Export",
+    base: str,
+    token_file: Path | None,
+    *,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """Sends all files, then waits for what the other node makes of them."""
+    from infra.uploading import Uploader
+
+    base, token = _base(base), _token(session, token_file)
+    paths, unread = _files(export)
+    with Uploader(base, token) as uploader:
+        found = [_sent(uploader, path, again=again) for path in paths]
+        try:
+            found = [_watched(uploader, file) for file in found]
+        except KeyboardInterrupt:
+            click.echo(
+                "\nThe other node has the files and goes on by itself. The same command shows how "
+                "far it is.",
+                err=True,
+            )
+            raise SystemExit(_STOPPED) from None
+    if as_json:
+        print_json(found)
+    else:
+        for file in found:
+            _show(session, file)
+        if unread:
+            click.echo(f"Not sent, because no source reads these files: {counted_text(unread)}")
+    if any(file.state != "done" for file in found):
+        raise SystemExit(1)
+
+
+def _files(export: "Export") -> tuple[list[Path], Counter[str]]:
+    from infra.exports import readable_files
+
+    paths, unread = list[Path](), Counter(export.unread)
+    for input in export.inputs:
+        if input.folder:
+            found = list(readable_files(input.path, unread))
+            paths += found
+            if any(path.suffix == ".json" for path in found) and any(
+                path.suffix != ".json" for path in found
+            ):
+                _say_to_pack(input.path)
+        else:
+            paths.append(input.path)
+    return paths, unread
+
+
+def _say_to_pack(folder: Path) -> None:
+    click.echo(
+        f"The files of {shown(folder.name)} are sent one by one. What an export tells of a photo "
+        "in a file beside it stays apart from the photo then: send the archive as you got it, or "
+        "pack the folder (tar) and send that.",
+        err=True,
+    )
+
+
+def _sent(uploader: "Uploader", path: Path, *, again: bool) -> "SentFile":
+    from infra.uploading import CannotSend
+
+    size = path.stat().st_size
+    try:
+        with Progress(path.name) as hashing, Progress(path.name) as sending:
+            sent = uploader.send(
+                path,
+                again=again,
+                hashed=lambda done: hashing.show("looking over", done, size),
+                sent=lambda done: sending.show("sending", done, size),
+            )
+        return _file(path, size, sent.state, sent)
+    except (CannotSend, OSError) as error:
+        return _unsent(path, size, str(error))
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nStopped at {shown(path.name)}. The same command goes on where it was.", err=True
+        )
+        raise SystemExit(_STOPPED) from None
+
+
+def _watched(uploader: "Uploader", file: "SentFile") -> "SentFile":
+    """The file once its import has ended."""
+    from msgspec.structs import replace
+
+    from infra.uploading import CannotSend
+
+    with Progress(Path(file.path).name) as progress:
+        while file.state == "importing" and file.sha256 is not None:
+            try:
+                state = uploader.state(file.sha256)
+            except CannotSend as error:
+                return replace(file, error=str(error))
+            file = _told(file, state)
+            if file.state == "importing":
+                _draw(progress, state)
+                time.sleep(_ASKS_EACH)
+    return file
+
+
+def _draw(progress: Progress, state: "UploadState") -> None:
+    far = state.progress
+    if far is None:
+        progress.look("waits for its turn at the other node")
+        return
+    records = sum(far.new.values()) + sum(far.known.values())
+    said = far.doing or ""
+    if state.error is not None:
+        said = f"tried again soon: {state.error}"
+    progress.show("imported there", far.done, far.total, records=records, said=said)
+
+
+def _file(path: Path, size: int, state: "UploadState", sent: "Sent") -> "SentFile":
+    from shared.commands.answers import SentFile
+    from shared.imports.inputs import shown as named
+
+    file = SentFile(
+        path=named(path),
+        size=size,
+        state="importing",
+        sha256=sent.sha256,
+        moved=sent.moved,
+        job=state.job,
+        new={},
+        known={},
+        error=None,
+    )
+    return _told(file, state)
+
+
+def _unsent(path: Path, size: int, reason: str) -> "SentFile":
+    from shared.commands.answers import SentFile
+    from shared.imports.inputs import shown as named
+
+    return SentFile(
+        path=named(path),
+        size=size,
+        state="unsent",
+        sha256=None,
+        moved=0,
+        job=None,
+        new={},
+        known={},
+        error=reason,
+    )
+
+
+def _told(file: "SentFile", state: "UploadState") -> "SentFile":
+    from msgspec.structs import replace
+
+    far = state.progress
+    return replace(
+        file,
+        # What was to be sent, once it was sent, is only not begun yet.
+        state=state.state if state.state != "send" else "importing",
+        job=state.job,
+        new=far.new if far is not None else {},
+        known=far.known if far is not None else {},
+        error=state.error,
+    )
+
+
+def _show(session: Session, file: "SentFile") -> None:
+    name = shown(Path(file.path).name)
+    if file.state == "done":
+        moved = f"sent {size_text(file.moved)}, " if file.moved else "it was there already, "
+        click.echo(f"{name}: {moved}imported")
+        for words, counts in (("new           ", file.new), ("already here  ", file.known)):
+            if counts:
+                click.echo(f"  {words}{records_text(counts)}")
+    elif file.state == "unsent":
+        click.echo(f"{name}: not sent: {shown(file.error or '')}")
+    else:
+        reason = f": {shown(file.error)}" if file.error is not None else ""
+        click.echo(f"{name}: its import there has {_HOW[file.state]}{reason}")
+        if file.state == "stopped":
+            jobs = as_typed(session, "yurt jobs")
+            click.echo(f"  to mend it, on that node: {jobs} resume {file.job}")
+
+
+_HOW = {"stopped": "stopped", "importing": "not ended yet"}
+
+
+def _base(url: str) -> str:
+    from shared.commands.errors import Refused
+    from shared.model.address import checked_base, is_readable_on_the_way
+
+    try:
+        base = checked_base(url)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    if is_readable_on_the_way(base):
+        raise Refused(
+            f"{base} would send your token and your files readable to anyone on the way; use "
+            "https://"
+        )
+    return base
+
+
+def _token(session: Session, file: Path | None) -> str:
+    """Never an argument: those are seen by every user of the machine."""
+    from shared.commands.errors import Failed, Refused
+
+    if file is None:
+        token, where = session.environ.get("YURT_TOKEN", "").strip(), "YURT_TOKEN"
+    else:
+        try:
+            token, where = file.read_text("utf-8").strip(), str(file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failed(f"the token cannot be read from {file}: {error}") from error
+    if not token and file is None:
+        raise Refused(
+            "--to needs your token for that node: make one there with `yurt token NAME`, write it "
+            "to a file, and name that with --token-file (or set YURT_TOKEN)"
+        )
+    if not token or len(token.split()) != 1 or not token.isascii() or not token.isprintable():
+        raise Refused(f"what is in {where} is no token; one is a single word of letters and digits")
+    return token
