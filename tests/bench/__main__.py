@@ -6,7 +6,17 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-TABLES = ("home_ingest", "firestore_costs", "cold_start", "export")
+TABLES = (
+    "home_ingest",
+    "firestore_costs",
+    "cold_start",
+    "export",
+    "imports",
+    "mail",
+    "photos",
+    "chunks",
+    "import_costs",
+)
 
 
 def main(names: list[str]) -> None:

@@ -11,6 +11,12 @@ from infra.server import serve
 
 
 class Constant:
+    def takes(self, path: str) -> int:
+        return 1
+
+    def turned_away(self, request: Request) -> None:
+        """Nobody is."""
+
     def at_once(self, request: Request) -> Response:
         request.stream.read()
         return Response(b"[]", content_type="application/json")
