@@ -506,7 +506,8 @@ def _told_directory(
     # Where something was put before the archive, all places are larger than told.
     for begin in (end - size, at):
         told = content.read(begin, 4) if 0 <= begin < content.size else b""
-        if told == _CENTRAL_SIGN or (not size and begin == end):
+        nothing = not size and begin == end and content.read(0, 4) != _LOCAL_SIGN
+        if told == _CENTRAL_SIGN or nothing:
             return _Directory(begin, begin + size, begin - at)
     return _NoDirectory(
         "its directory is damaged; its members are looked for; download it again if one is missing"

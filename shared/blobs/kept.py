@@ -32,16 +32,27 @@ class Kept:
         sha256: where it is known, so that it is not read a first time for it. A call that was cut
         short and is made again writes only the parts that are missing.
         """
+        *_, kept = self.keeping(content, sha256)
+        return kept or ""
+
+    def keeping(self, content: Content, sha256: str | None = None) -> Iterator[str | None]:
+        """`put_content` for whoever has to show signs of life: None after each part that was read
+        or written, its SHA-256 at the end."""
         if sha256 is None:
             if content.size <= PART:
-                return self.put(_whole(content, 0, content.size))
-            sha256 = _sha256_of(content)
+                yield self.put(_whole(content, 0, content.size))
+                return
+            digest = hashlib.sha256()
+            for data in _parts(content):
+                digest.update(data)
+                yield None
+            sha256 = digest.hexdigest()
         parts = _parts_of(content.size, sha256)
         if self.size(sha256) is None:
-            self._put_parts(content, sha256, parts)
+            yield from self._put_parts(content, sha256, parts)
         elif self._objects.size(parts[0]) is not None:
             self._remove(parts)  # as a call did not that was cut short
-        return sha256
+        yield sha256
 
     def size(self, sha256: str) -> int | None:
         return self._objects.size(_name(sha256))
@@ -64,12 +75,13 @@ class Kept:
     def delete(self, sha256: str) -> None:
         self._objects.delete(_name(sha256))
 
-    def _put_parts(self, content: Content, sha256: str, parts: list[str]) -> None:
+    def _put_parts(self, content: Content, sha256: str, parts: list[str]) -> Iterator[None]:
         digest = hashlib.sha256()
         for part, data in zip(parts, _parts(content), strict=False):
             digest.update(data)
             if self._objects.size(part) != len(data):
                 self._objects.put(part, data)
+            yield None
         if not content.size:
             self._objects.put(parts[0], b"")
         right = digest.hexdigest() == sha256
@@ -114,10 +126,3 @@ def _whole(content: Content, start: int, size: int) -> bytes:
     if len(data) < size:
         raise OSError(f"the content ends at byte {start + len(data)} of {content.size}")
     return data
-
-
-def _sha256_of(content: Content) -> str:
-    digest = hashlib.sha256()
-    for data in _parts(content):
-        digest.update(data)
-    return digest.hexdigest()

@@ -27,7 +27,7 @@ class Devices:
 
         False if one of them is not listed, because there are `MOST` already.
         """
-        ids = {record.device for record in records if isinstance(record, Fix | Status)}
+        ids = {record.device for record in records if isinstance(record, (Fix, Status))}
         if not ids:
             return True
         if self._known is None:

@@ -25,7 +25,8 @@ from shared.work.works import CannotGoOn
 class Found(NamedTuple):
     """One more file, or only a sign that something large is being moved.
 
-    moved: bytes that were read or written for it. total: bytes that finding will move in all, as
+    moved: bytes that were read or written for it; after a sign without any, finding cannot begin
+    again from there. total: bytes that finding will move in all, as
     far as it is known. unread: the kind of a file that no source reads, by the end of its name.
     """
 
@@ -35,6 +36,11 @@ class Found(NamedTuple):
     entries: Sequence[Entry] = ()
     unread: Sequence[str] = ()
     bad: Sequence[Bad] = ()
+
+    @property
+    def is_sign(self) -> bool:
+        """Whether more of the same file is to come."""
+        return not (self.entries or self.unread or self.bad)
 
 
 class Finder(Protocol):
@@ -65,13 +71,13 @@ class LooseFile:
         self._modified = modified
 
     def found(self) -> Iterator[Found]:
-        found = _loose(self._bench, self._content, self._name, self._modified, "input")
-        if not found.entries:
-            raise CannotGoOn(
-                f"no source reads {self._name}: it is none of the location histories, mails, "
-                "photos, movies and archives that Yurt knows"
-            )
-        yield found
+        for found in _loose(self._bench, self._content, self._name, self._modified, "input"):
+            if found.unread:
+                raise CannotGoOn(
+                    f"no source reads {self._name}: it is none of the location histories, mails, "
+                    "photos, movies and archives that Yurt knows"
+                )
+            yield found
 
     def place(self) -> str:
         return ""
@@ -87,29 +93,30 @@ class FolderFiles:
 
     def found(self) -> Iterator[Found]:
         for path, status, trouble in found_below(self._folder, unwritten(self._place)):
-            found = (
-                self._file(path, status)
-                if status is not None
-                else Found(shown(path), bad=[Bad("", trouble or "", b"", 0)])
-            )
-            self._place = written(path)
-            if found is not None:
+            if status is None:
+                self._place = written(path)
+                yield Found(shown(path), bad=[Bad("", trouble or "", b"", 0)])
+                continue
+            for found in self._file(path, status):
+                if not found.is_sign:
+                    self._place = written(path)
                 yield found
+            self._place = written(path)
 
-    def _file(self, path: str, status: os.stat_result) -> Found | None:
+    def _file(self, path: str, status: os.stat_result) -> Iterator[Found]:
         try:
             content = LocalFile(self._folder / path)
             archive = opened_archive(content)
             if isinstance(archive, Bad):
-                return Found(shown(path), bad=[archive])
-            if archive is not None:
-                return None
-            return _loose(self._bench, content, path, instant(status.st_mtime_ns / 1000), "file")
+                yield Found(shown(path), bad=[archive])
+            elif archive is None:
+                modified = instant(status.st_mtime_ns / 1000)
+                yield from _loose(self._bench, content, path, modified, "file")
         except BlobsError:
             raise
         except OSError as error:
             reason = f"it cannot be read: {error.strerror or error}"
-            return Found(shown(path), bad=[Bad("", reason, b"", status.st_size)])
+            yield Found(shown(path), bad=[Bad("", reason, b"", status.st_size)])
 
     def place(self) -> str:
         return self._place
@@ -121,20 +128,25 @@ def _loose(
     path: str,
     modified: datetime | None,
     where: Literal["file", "input"],
-) -> Found:
+) -> Iterator[Found]:
     """A file that lies open, and so can be read where it is."""
     ref, moved = (written(path) if where == "file" else ""), 0
     path = shown(path)
     source = source_of(path, content.read(0, HEAD), bench.sources)
     if source is None:
-        return Found(path, unread=[ending(path)])
+        yield Found(path, unread=[ending(path)])
+        return
     at: Where = where
     if source.KEEPS:
-        at, ref, moved = "kept", bench.kept.put_content(content), content.size
+        for sha256 in bench.kept.keeping(content):
+            if sha256 is None:
+                yield Found(path)
+            else:
+                at, ref, moved = "kept", sha256, content.size
     entry = Entry(
         path=path, source=source.NAME, size=content.size, at=at, ref=ref, modified=modified
     )
-    return Found(path, moved, moved, entries=[entry])
+    yield Found(path, moved, moved, entries=[entry])
 
 
 def ending(path: str) -> str:

@@ -54,6 +54,9 @@ _UNLISTED = Bad(
     0,
 )
 
+_GIVEN_UP = ""
+"""The cursor of the last step of a file that no source gave: reading goes on with the next file."""
+
 _log = logging.getLogger(__name__)
 
 _HALVES = 50
@@ -134,8 +137,11 @@ class _Chunk:
             place = _with(place, found)
             entries += found.entries
             waiting += found.moved + (_EACH if found.path else _UNTOLD)
-            rejects = self._rejects("import", 1, found.path, found.bad)
-            if len(entries) < manifest.PAGE and waiting < _AT_LEAST_EACH:
+            of_archive = any(bad.where == found.path for bad in found.bad)
+            path = self.spec.name if of_archive else found.path
+            rejects = self._rejects("import", 1, path, found.bad)
+            few = len(entries) < manifest.PAGE and waiting < _AT_LEAST_EACH
+            if few or (found.is_sign and found.path and not found.moved):
                 yield self._part(written, rejects, done=place.done, beat=True)
                 continue
             written = place = self._paged(replace(place, at=finder.place()), entries)
@@ -194,12 +200,12 @@ class _Chunk:
                 for index in range(place.index if number == place.page else 0, len(page)):
                     entry = page[index]
                     place = replace(place, page=number, index=index)
+                    done = place.done + entry.size
                     if place.within is None:
                         ahead.begin(filter(self._is_quick, page[index:]), steps)
                     for part in self._parts_of(place, entry, partial(begun, entry, place.within)):
                         yield part
                         place = place_of(part.cursor)
-                    done = place.done + entry.size
                     place = replace(place, index=index + 1, within=None, done=done)
         if place.halves:
             place = self._with_halves_paged(place)
@@ -239,30 +245,26 @@ class _Chunk:
             if not self.devices.see(step.records):
                 step = step._replace(bad=[*step.bad, _UNLISTED])
             halves = tuple(record.id for record in step.records if isinstance(record, Note))
-            within = step.cursor or place.within
-            place = replace(place, within=within, halves=place.halves + halves)
+            place = replace(place, within=step.cursor, halves=place.halves + halves)
+            if step.cursor == _GIVEN_UP:
+                done = place.done + entry.size
+                place = replace(place, index=place.index + 1, within=None, done=done)
             if len(place.halves) >= _HALVES:
                 place = self._with_halves_paged(place)
             rejects = self._rejects(source.NAME, source.VERSION, entry.path, step.bad)
             yield self._part(place, rejects, step=step, doing=entry.path)
 
     def _whatever_comes(self, entry: Entry, steps: Callable[[], Iterable[Step]]) -> Iterator[Step]:
-        """The steps; instead of an error that costs only this file, a last step that tells it.
-
-        That one has no cursor: whoever goes on after it finds the same once more.
-        """
-        done = 0
+        """The steps; instead of an error that costs only this file, a last step that tells it."""
         try:
-            for step in steps():
-                done = step.done
-                yield step
+            yield from steps()
         except (BlobsError, CannotGoOn):
             raise
         except OSError as error:
             if entry.at != "file":
                 raise
             reason = f"it cannot be read any more: {error.strerror or error}; import it again"
-            yield Step("", done, bad=[Bad("", reason, b"", entry.size)])
+            yield Step(_GIVEN_UP, 0, bad=[Bad("", reason, b"", entry.size)])
         except Exception as error:  # noqa: BLE001 - no file may keep the others from being read
             kind = type(error).__name__
             _log.warning("reading a file as %s ended with %s", entry.source, kind)
@@ -270,7 +272,7 @@ class _Chunk:
                 f"it is so unusual that reading it failed ({kind}); what was read before that is "
                 "kept; please report it"
             )
-            yield Step("", done, bad=[Bad("", reason, self._beginning(entry), entry.size)])
+            yield Step(_GIVEN_UP, 0, bad=[Bad("", reason, self._beginning(entry), entry.size)])
 
     def _beginning(self, entry: Entry) -> bytes:
         try:

@@ -50,12 +50,17 @@ class LocalFile:
         self.size = status.st_size
 
     def read(self, start: int, size: int) -> bytes:
+        """`OSError` also when it has become shorter: who reads would wait for the rest for ever."""
+        size = max(0, min(size, self.size - start))
         # A pipe that was put in its place would be waited for.
         file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return os.pread(file, size, start)
+            data = os.pread(file, size, start)
         finally:
             os.close(file)
+        if len(data) < size:
+            raise OSError(errno.EIO, "it became shorter while it was read", str(self._path))
+        return data
 
 
 def modified(path: Path) -> int:

@@ -10,12 +10,13 @@ from shared.store.limits import packed_record, packed_report
 from shared.store.protocol import RECORD_LIMIT
 
 _REFUSALS = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.msgpack.Encoder()
 
 
 def keepable(step: Step) -> Step:
     """The step, where what cannot be kept is bad instead: too large, no Unicode, no number."""
-    reports = [record for record in step.records if isinstance(record, Fix | Status)]
+    # A tuple, as a union would be made anew for each of them.
+    reports = [record for record in step.records if isinstance(record, (Fix, Status))]
     named = len(step.records) - len(reports)
     if _are_usual(reports) and not named:
         return step
@@ -41,7 +42,11 @@ def _are_usual(reports: Sequence[Fix | Status]) -> bool:
         small = len(_encoder.encode(reports)) <= RECORD_LIMIT
     except _REFUSALS:
         return False
-    return small and all(_is_on_earth(report) for report in reports)
+    return small and all(
+        -90 <= report.lat <= 90 and -180 <= report.lon <= 180
+        for report in reports
+        if type(report) is Fix
+    )
 
 
 def _is_on_earth(report: Fix | Status) -> bool:

@@ -15,7 +15,7 @@ def reject_of(
 ) -> tuple[Reject, bytes]:
     """The reject, and its raw bytes. Reading the same again gives the same."""
     raw = bad.data[:MOST_KEPT]
-    where = f"{path}: {bad.where}" if bad.where not in ("", path) else path
+    where = f"{path}: {bad.where}" if bad.where else path
     sha256 = content_id(raw)
     record = Reject(
         id=named_id("reject", export, where, sha256),

@@ -15,7 +15,7 @@ from shared.imports.finding import Bench, Found, ending
 from shared.imports.manifest import Entry, Where
 from shared.imports.recognising import source_of
 from shared.model.ids import content_id
-from shared.model.steps import HEAD, Bad, Source
+from shared.model.steps import HEAD, Bad, Content, Source
 
 
 class _Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +86,9 @@ class ArchiveFiles:
             reader = self._archive.reader(member)
             head = reader.read(HEAD)
         source = source_of(member.path, head, self._bench.sources)
-        if source is None:
+        if source is None and reader is not None and reader.fault is not None:
+            yield Found(member.path, bad=[Bad(member.where, reader.fault, head, member.size)])
+        elif source is None:
             yield Found(member.path, unread=[ending(member.path)])
         elif window is not None and not source.KEEPS:
             entry = self._entry(member, source, "window", f"{window.start}+{window.size}")
@@ -113,8 +115,14 @@ class ArchiveFiles:
             yield Found(member.path, len(data), member.size)
             data = reader.read(PART)
             self._bench.spool.put_part(piece, parts, data)
-        size = parts * PART + len(data)
-        ref = self._kept_piece(piece, size) if source.KEEPS else piece
+        size, ref = parts * PART + len(data), piece
+        if source.KEEPS:
+            for sha256 in self._bench.kept.keeping(self._piece_of(piece, size)):
+                if sha256 is None:
+                    yield Found(member.path)
+                else:
+                    ref = sha256
+            self._bench.spool.drop(piece)
         yield self._whole(member, source, reader, size, ref, moved=len(data))
 
     def _whole(
@@ -134,13 +142,11 @@ class ArchiveFiles:
         moved = size if moved is None else moved
         return Found(member.path, moved, member.size, entries=[entry], bad=bad)
 
-    def _kept_piece(self, piece: str, size: int) -> str:
+    def _piece_of(self, piece: str, size: int) -> Content:
         content = self._bench.spool.content(piece)
         if content is None or content.size != size:
             raise BlobsError("what was unpacked is missing from the spool")
-        sha256 = self._bench.kept.put_content(content)
-        self._bench.spool.drop(piece)
-        return sha256
+        return content
 
     def _entry(self, member: Member, source: Source, at: Where, ref: str) -> Entry:
         return Entry(

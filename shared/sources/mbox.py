@@ -36,6 +36,8 @@ _PASSED = 64 * 1024 * 1024
 _LINE = 1_000  # the longest `From ` line
 _DECIDING = 2 * _LINE + 500  # bytes after which it is known whether a line is a boundary
 
+_SHORTER = "the file became shorter while it was read; import it again"
+
 _HEADER = rb"[!-9;-~]{1,100}[ \t]*:"
 _CTIME = (
     rb"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]?\d) (\d\d:\d\d(?::\d\d)?)"
@@ -83,6 +85,8 @@ def read(file: File, cursor: str | None) -> Iterator[Step]:
             yield held.step(at)
             held = _Held()
         held.add(found)
+        if end == file.content.size and window.is_short:
+            held.add(Bad(f"byte {at}", _SHORTER, b"", 0))
         at = end
     if held.records or held.bad:
         yield held.step(at)
@@ -139,6 +143,7 @@ class _Window:
         self._start = 0
         self._data = b""
         self._final = False
+        self.is_short = False
 
     def end_of(self, at: int) -> int | None:
         """Where the mail at `at` ends; None when it is larger than the window."""
@@ -165,7 +170,8 @@ class _Window:
     def _load(self, at: int) -> None:
         self._data = b""
         self._start, self._data = at, self._content.read(at, _WINDOW)
-        self._final = at + len(self._data) >= self._content.size or not self._data
+        self._final = _is_final(self._content, at, self._data)
+        self.is_short = self._final and at + len(self._data) < self._content.size
 
 
 def _end_of_large(content: Content, at: int, passed: int) -> tuple[int | None, int]:
@@ -174,7 +180,7 @@ def _end_of_large(content: Content, at: int, passed: int) -> tuple[int | None, i
     last = position + _PASSED
     while position < last:
         data = content.read(position - 2, _WINDOW)
-        final = position - 2 + len(data) >= content.size or not data
+        final = _is_final(content, position - 2, data)
         found, searched = _boundary(data, 2, final)
         if found is not None:
             return position - 2 + found, 0
@@ -182,6 +188,11 @@ def _end_of_large(content: Content, at: int, passed: int) -> tuple[int | None, i
             return content.size, 0
         position += searched - 2
     return None, position
+
+
+def _is_final(content: Content, start: int, data: bytes) -> bool:
+    """Whether nothing follows what was read, perhaps because the file became shorter meanwhile."""
+    return start + len(data) >= content.size or len(data) < _WINDOW
 
 
 def _boundary(data: bytes, start: int, final: bool) -> tuple[int | None, int]:

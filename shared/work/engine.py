@@ -6,16 +6,14 @@ What keeps a job alive is its control document, never a task: `sweep` finds thos
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec.structs import replace
 
 from shared.meter import Meter, metered
-from shared.model.records import AnyRecord, Fix, Status
 from shared.queue.protocol import Queue, QueueError, Task
 from shared.store.protocol import (
     Added,
@@ -26,31 +24,17 @@ from shared.store.protocol import (
     StoreUnavailable,
     Versioned,
 )
-from shared.work.jobs import (
-    ENDED,
-    FAMILY,
-    LEASE,
-    UNFINISHED,
-    Job,
-    Progress,
-    State,
-    task_name,
-)
-from shared.work.works import CannotGoOn, Part, Work
+from shared.work import transitions
+from shared.work.jobs import ENDED, FAMILY, LEASE, UNFINISHED, Job, task_name
+from shared.work.runs import Run, Spent, resident
+from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER, TOO_FAR, LeftAs
+from shared.work.works import CannotGoOn, Work
 
-REVIVED_AFTER = timedelta(seconds=60)
-"""How long a ready job waits for its task before somebody asks where that is."""
 MOST_TRIES = 10
 """Claims without progress, after which a job is given up. After `_CAREFUL` of them a run commits
 each part by itself, so that only what it dies of is not done."""
 
 _CAREFUL = 2
-_FLUSH_RECORDS = 20_000
-_FLUSH_BYTES = 4_000_000
-_NAMED_BYTES = 1_000
-_LONGEST_PAUSE = timedelta(minutes=15)
-_TOO_FAR = 2 * _LONGEST_PAUSE
-"""Ahead of now, where nothing is due by a clock that is right: that of its writer was not."""
 _ALL = datetime(9999, 1, 1, tzinfo=UTC)
 _LONGEST_LINE = 10_000
 _SMALL = 256 * 1024
@@ -95,63 +79,6 @@ def _utc_now() -> datetime:
 
 def _never() -> bool:
     return False
-
-
-def resident() -> int:
-    """Bytes of memory that this process has now; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - read before each part
-            return int(file.read().split()[1]) * 4096
-    except OSError:
-        return 0
-
-
-class _Spent(NamedTuple):
-    """By a run, up to a moment. at: seconds of the monotonic clock."""
-
-    at: float
-    reads: int
-    writes: int
-
-    def since(self, before: "_Spent") -> "_Spent":
-        at = max(0.0, self.at - before.at)
-        return _Spent(at, self.reads - before.reads, self.writes - before.writes)
-
-
-@dataclass(slots=True)
-class _Run:
-    """One claimed run, and what it has in hand."""
-
-    id: str
-    version: str
-    job: Job
-    meter: Meter
-    began: float
-    counted: _Spent
-    careful: bool
-    records: list[AnyRecord] = field(default_factory=list)
-    raws: dict[str, bytes] = field(default_factory=dict)
-    size: int = 0
-    last: Part | None = None
-
-    def take(self, part: Part) -> None:
-        self.records += part.records
-        self.raws.update(part.raws)
-        self.size += sum(map(len, part.raws.values()))
-        # A report takes some bytes, any other record a row or document of its own.
-        named = sum(1 for record in part.records if not isinstance(record, Fix | Status))
-        self.size += named * _NAMED_BYTES
-        self.last = part
-
-    def is_full(self) -> bool:
-        return (
-            (self.careful and self.last is not None and not self.last.beat)
-            or len(self.records) >= _FLUSH_RECORDS
-            or self.size >= _FLUSH_BYTES
-        )
-
-    def empty(self) -> None:
-        self.records, self.raws, self.size, self.last = [], {}, 0, None
 
 
 @dataclass(slots=True)
@@ -220,12 +147,6 @@ class Engine:
             raise NoSuchJob(id)
         return held.document
 
-    def jobs(self) -> Iterator[Found[Job]]:
-        after = ""
-        while page := self.store.controls(Job, FAMILY, after=after):
-            yield from page
-            after = page[-1].id
-
     def pause(self, id: str) -> Job:
         """The job stops at its next commit, and goes on only when resumed."""
         return self._wished(id, "pause").document
@@ -253,7 +174,7 @@ class Engine:
         """
         with metered() as meter:
             claimed = self._claim(id, token, meter)
-            if not isinstance(claimed, _Run):
+            if not isinstance(claimed, Run):
                 return claimed
             try:
                 return self._drive(claimed)
@@ -261,7 +182,7 @@ class Engine:
                 self._leave(claimed)
                 return "fenced"
 
-    def _claim(self, id: str, token: int, meter: Meter) -> "_Run | Outcome":
+    def _claim(self, id: str, token: int, meter: Meter) -> Run | Outcome:
         held = self.store.control(Job, FAMILY, id)
         if held is None:
             return "gone"
@@ -275,32 +196,27 @@ class Engine:
         if job.tries >= MOST_TRIES:
             self._give_up(id, held)
             return "failed"
-        claimed = replace(
-            job,
-            state="running",
-            token=job.token + 1,
-            lease=now + LEASE,
-            due=now + LEASE,
-            tries=job.tries + 1,
-            changed=now,
-        )
+        claimed = transitions.claimed(job, now)
         try:
             version = self._write(id, held.version, claimed)
         except Conflict:
             return "taken"
         began = self.monotonic()
-        return _Run(id, version, claimed, meter, began, _Spent(began, 0, 0), job.tries >= _CAREFUL)
+        return Run(id, version, claimed, meter, began, Spent(began, 0, 0), job.tries >= _CAREFUL)
 
-    def _drive(self, run: _Run) -> Outcome:
+    def _drive(self, run: Run) -> Outcome:
         try:
             return self._work_off(run)
+        except StoreUnavailable as error:
+            # Where what was in hand does not fit, or came at a bad moment, this may.
+            return self._try_later(run, error)
         except (Fenced, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must stay alive
             _log.warning("a chunk of job %s ended with %s", run.id, type(error).__name__)
             return self._try_later(run, error)
 
-    def _work_off(self, run: _Run) -> Outcome:
+    def _work_off(self, run: Run) -> Outcome:
         job = run.job
         work = self.works.get(job.work)
         if work is None:
@@ -319,7 +235,7 @@ class Engine:
             return self._failed(run, str(error))
         return self._finished(run)
 
-    def _is_spent(self, run: _Run) -> bool:
+    def _is_spent(self, run: Run) -> bool:
         budget = self.budget
         return (
             self.monotonic() - run.began >= budget.seconds
@@ -327,42 +243,42 @@ class Engine:
             or self.memory() >= budget.memory
         )
 
-    def _must_renew(self, run: _Run) -> bool:
+    def _must_renew(self, run: Run) -> bool:
         lease = run.job.lease
         return lease is not None and self.clock() >= lease - LEASE / 2
 
-    def _pass_on(self, run: _Run) -> Outcome:
+    def _pass_on(self, run: Run) -> Outcome:
         self._commit(run, state="ready")
         if run.job.state != "ready":
             return self._stopped(run)
         self._enqueue(run.id, run.job)
         return "more"
 
-    def _finished(self, run: _Run) -> Outcome:
+    def _finished(self, run: Run) -> Outcome:
         self._commit(run, state="done")
         self._clear_up(run.id, Versioned(run.job, run.version))
         return "done"
 
-    def _failed(self, run: _Run, reason: str) -> Outcome:
+    def _failed(self, run: Run, reason: str) -> Outcome:
         self._commit(run, state="failed", error=reason)
         return "failed" if run.job.state == "failed" else self._stopped(run)
 
-    def _try_later(self, run: _Run, error: Exception) -> Outcome:
+    def _try_later(self, run: Run, error: Exception) -> Outcome:
         # What came before the error is good, and is kept.
         progressed = run.last is not None and run.last.cursor != run.job.cursor
-        pause = _pause_after(1 if progressed else run.job.tries)
+        pause = transitions.pause_after(1 if progressed else run.job.tries)
         self._commit(run, state="ready", error=str(error) or type(error).__name__, pause=pause)
         if run.job.state != "ready":
             return self._stopped(run)
         self._enqueue(run.id, run.job, self.clock() + pause)
         return "waiting"
 
-    def _stopped(self, run: _Run) -> Outcome:
+    def _stopped(self, run: Run) -> Outcome:
         if run.job.state == "cancelled":
             self._clear_up(run.id, Versioned(run.job, run.version))
         return "stopped"
 
-    def _leave(self, run: _Run) -> None:
+    def _leave(self, run: Run) -> None:
         """What a run brought in hand after the job had ended, nobody else would clear up."""
         held = self.store.control(Job, FAMILY, run.id)
         job = held.document if held is not None else None
@@ -373,20 +289,20 @@ class Engine:
 
     def _commit(
         self,
-        run: _Run,
+        run: Run,
         *,
-        state: Literal["running", "ready", "done", "failed"] = "running",
+        state: LeftAs = "running",
         error: str | None = None,
         pause: timedelta = timedelta(0),
     ) -> None:
         """Commits what the run has in hand, and its state; `Fenced` if it was granted to another.
 
-        Of the owner's wish and the end of the work, the end wins. When it fails, the run has
-        nothing in hand any more: it would fail again, and is to be read again.
+        When it fails, the run has nothing in hand any more: it would fail again, and is to be read
+        again.
         """
         try:
             raws = self._kept(run.raws)
-            spent = _Spent(self.monotonic(), run.meter.reads, run.meter.writes)
+            spent = Spent(self.monotonic(), run.meter.reads, run.meter.writes)
             took = spent.since(run.counted)
             while not self._committed(run, raws, took, state, error, pause):
                 pass
@@ -396,34 +312,20 @@ class Engine:
 
     def _committed(
         self,
-        run: _Run,
+        run: Run,
         raws: Mapping[str, bytes],
-        took: _Spent,
-        state: Literal["running", "ready", "done", "failed"],
+        took: Spent,
+        state: LeftAs,
         error: str | None,
         pause: timedelta,
     ) -> bool:
         """Tries once; False if the owner wished something meanwhile, which the run now knows."""
         # Whatever a late answer finds in the run by then, the decision is made of what is now.
         held, part, now = run.job, run.last, self.clock()
-        after = _state_after(held, state)
-        cursor = part.cursor if part is not None else held.cursor
-        moved = cursor != held.cursor or state == "done"
-        in_peace = state == "ready" and error is None
 
         def decide(added: Added) -> Job:
-            return replace(
-                held,
-                state=after,
-                lease=now + LEASE if state == "running" else None,
-                due=_due(after, now, pause),
-                wish=held.wish if state == "running" else None,
-                cursor=cursor,
-                commits=held.commits + 1,
-                tries=0 if moved else max(0, held.tries - in_peace),
-                last_error=error if error is not None or moved else held.last_error,
-                changed=now,
-                progress=_progress(held.progress, part, added, took, ended=state != "running"),
+            return transitions.committed(
+                held, state, now, part=part, added=added, spent=took, error=error, pause=pause
             )
 
         try:
@@ -437,7 +339,7 @@ class Engine:
         run.version, run.job = written.version, written.document
         return True
 
-    def _was_ours(self, run: _Run) -> bool:
+    def _was_ours(self, run: Run) -> bool:
         """Whether a commit whose answer is in doubt took effect. Otherwise the run has the newest
         version in hand, with what the owner wished meanwhile; or it is fenced."""
         held = self.store.control(Job, FAMILY, run.id)
@@ -467,10 +369,10 @@ class Engine:
         now = self.clock()
         # Every job that has not ended: what a clock that was ahead has put off is also overdue.
         unsettled = self.store.due(Job, FAMILY, _ALL)
-        overdue = [found for found in unsettled if _is_overdue(found.document, now)]
+        overdue = [found for found in unsettled if transitions.is_overdue(found.document, now)]
         if not overdue:
             return []
-        tasks = {task.name for task in self.queue.waiting() if task.due < now + _TOO_FAR}
+        tasks = {task.name for task in self.queue.waiting() if task.due < now + TOO_FAR}
         return [found.id for found in overdue if self._revive(found, tasks)]
 
     def recover(self) -> list[str]:
@@ -496,14 +398,7 @@ class Engine:
             self._settle(found.id, held)
             return False
         waits = job.lease is None and task_name(found.id, job) in tasks
-        revived = replace(
-            job,
-            state="ready",
-            lease=None,
-            # Its task only stands in a long line: another name would send it to the end.
-            token=job.token if waits else job.token + 1,
-            due=now + REVIVED_AFTER,
-        )
+        revived = transitions.revived(job, now, waits=waits)
         try:
             self._write(found.id, found.version, revived)
         except Conflict:
@@ -515,7 +410,9 @@ class Engine:
     def _settle(self, id: str, held: Versioned[Job]) -> None:
         """Does what the owner wished of a run that died before it could."""
         job = held.document
-        settled = _stilled(job, "cancelled" if job.wish == "cancel" else "paused", self.clock())
+        settled = transitions.stilled(
+            job, "cancelled" if job.wish == "cancel" else "paused", self.clock()
+        )
         try:
             version = self._write(id, held.version, settled)
         except Conflict:
@@ -534,17 +431,7 @@ class Engine:
             if job.is_held(now):
                 moved = replace(job, wish=None, changed=now)
             else:
-                moved = replace(
-                    job,
-                    state="ready",
-                    lease=None,
-                    wish=None,
-                    tries=0,
-                    last_error=None,
-                    token=job.token + 1,
-                    due=now + REVIVED_AFTER,
-                    changed=now,
-                )
+                moved = transitions.resumed(job, now)
             try:
                 self._write(id, held.version, moved)
             except Conflict:
@@ -564,7 +451,7 @@ class Engine:
             if job.is_held(now):
                 wished = replace(job, wish=wish, changed=now)
             else:
-                wished = _stilled(job, "paused" if wish == "pause" else "cancelled", now)
+                wished = transitions.stilled(job, "paused" if wish == "pause" else "cancelled", now)
             try:
                 return Versioned(wished, self._write(id, held.version, wished))
             except Conflict:
@@ -579,7 +466,7 @@ class Engine:
         job = held.document
         reason = job.last_error or "its run died without a word, perhaps for want of memory"
         given_up = replace(
-            _stilled(job, "failed", self.clock()),
+            transitions.stilled(job, "failed", self.clock()),
             last_error=f"{reason} ({MOST_TRIES} times at the same place)",
         )
         try:
@@ -603,7 +490,7 @@ class Engine:
         if job.due is None:
             return
         forgotten = self._forget(id, job)
-        settled = replace(job, due=None if forgotten else self.clock() + _LONGEST_PAUSE)
+        settled = replace(job, due=None if forgotten else self.clock() + LONGEST_PAUSE)
         try:
             self._write(id, held.version, settled)
         except (Conflict, StoreError) as error:
@@ -628,54 +515,3 @@ def _refusal(job: Job, token: int, now: datetime) -> Outcome | None:
     if job.lease is None and token != job.token:
         return "stale"
     return None
-
-
-def _state_after(job: Job, state: State) -> State:
-    """What becomes of the state that a run leaves its job in, when the owner wished something."""
-    if job.wish == "cancel" and state in ("ready", "failed"):
-        return "cancelled"
-    return "paused" if job.wish == "pause" and state == "ready" else state
-
-
-def _stilled(job: Job, state: State, now: datetime) -> Job:
-    """The job in a state in which no run may be at it, not even the one that is."""
-    return replace(
-        job,
-        state=state,
-        token=job.token + 1,
-        lease=None,
-        due=_due(state, now),
-        wish=None,
-        changed=now,
-    )
-
-
-def _due(state: State, now: datetime, pause: timedelta = timedelta(0)) -> datetime | None:
-    if state == "running":
-        return now + LEASE
-    return None if state in ("paused", "failed") else now + pause + REVIVED_AFTER
-
-
-def _is_overdue(job: Job, now: datetime) -> bool:
-    return job.due is not None and not now <= job.due <= now + _TOO_FAR
-
-
-def _progress(
-    before: Progress, part: Part | None, added: Added, took: _Spent, *, ended: bool
-) -> Progress:
-    return replace(
-        before,
-        done=max(before.done, part.done) if part is not None else before.done,
-        total=part.total if part is not None else before.total,
-        doing=part.doing if part is not None else before.doing,
-        new=dict(Counter(before.new) + Counter(added.new)),
-        known=dict(Counter(before.known) + Counter(added.known)),
-        seconds=before.seconds + took.at,
-        chunks=before.chunks + ended,
-        reads=before.reads + took.reads,
-        writes=before.writes + took.writes,
-    )
-
-
-def _pause_after(tries: int) -> timedelta:
-    return min(timedelta(seconds=2**tries), _LONGEST_PAUSE)

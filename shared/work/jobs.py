@@ -1,13 +1,14 @@
 """Jobs: all that is known of one long piece of work, kept in one control document."""
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, field
 
 from shared.model.time import Instant
-from shared.store.protocol import Control
+from shared.store.protocol import Control, Found, Store
 
 FAMILY = "job"
 LEASE = timedelta(seconds=90)
@@ -99,3 +100,11 @@ def task_name(id: str, job: Job) -> str:
     """
     place = hashlib.sha256((job.cursor or "").encode()).hexdigest()[:12]
     return f"{id}-{job.token}-{place}"
+
+
+def every_job(store: Store) -> Iterator[Found[Job]]:
+    """All jobs there are, ended ones too, by id."""
+    after = ""
+    while page := store.controls(Job, FAMILY, after=after):
+        yield from page
+        after = page[-1].id

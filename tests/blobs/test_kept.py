@@ -1,5 +1,6 @@
 """What is kept by its content, and what a job has in hand; both on nothing but the port."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -89,6 +90,26 @@ def test_a_call_that_was_cut_short_goes_on(
     assert b"".join(kept.stream(SHA256) or ()) == DATA
 
 
+@pytest.mark.parametrize("deleted", range(4))
+def test_parts_that_a_call_left_are_removed_when_it_is_made_again(
+    kept: Kept, objects: FileObjects, monkeypatch: pytest.MonkeyPatch, deleted: int
+) -> None:
+    delete, left = objects.delete, deleted
+
+    def delete_some(name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise BlobsUnavailable("not now")
+        delete(name)
+
+    with monkeypatch.context() as patched, contextlib.suppress(BlobsUnavailable):
+        patched.setattr(objects, "delete", delete_some)
+        kept.put_content(Bytes(DATA))
+    assert kept.put_content(Bytes(DATA)) == SHA256
+    assert list(objects.names("")) == [f"kept/{SHA256[:2]}/{SHA256}"]
+
+
 def test_what_is_not_what_it_is_said_to_be_is_not_kept(kept: Kept, objects: FileObjects) -> None:
     with pytest.raises(BlobsError, match="was to be kept"):
         kept.put_content(Bytes(DATA[::-1]), SHA256)
@@ -119,6 +140,16 @@ def test_writing_a_piece_stops_after_any_part_and_goes_on(objects: FileObjects) 
         assert content.size == min(len(DATA), start + PART)
         assert content.read(0, len(DATA)) == DATA[: start + PART]
         assert content.read(start - 3, 6) == DATA[start - 3 : start + 3] if start else True
+
+
+@pytest.mark.parametrize("removed", range(3))
+def test_a_piece_that_lacks_a_part_is_none(objects: FileObjects, removed: int) -> None:
+    """The last may be still to come."""
+    spool = Spool(objects, "job")
+    for number in range(3):
+        spool.put_part("piece", number, DATA[number * PART :][:PART])
+    objects.delete(list(objects.names("spool/job/piece/"))[removed])
+    assert (spool.content("piece") is None) == (removed < 2)
 
 
 def test_small_reads_ask_for_more_at_once(objects: FileObjects) -> None:

@@ -12,12 +12,12 @@ from shared.imports.importing import ImportWork
 from shared.model.profile import Profile
 from shared.model.records import Fix, NamedRecord
 from shared.model.time import EPOCH
-from shared.queue.inline import InlineQueue
 from shared.store.protocol import Store
 from shared.store.sqlite import SqliteStore
 from shared.work.engine import Budget, Engine
 from shared.work.jobs import Job
 from shared.workshop import HOME
+from tests.inline_queue import InlineQueue
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)

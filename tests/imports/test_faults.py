@@ -26,7 +26,6 @@ from shared.model.access import ACCESS, Access
 from shared.model.profile import Profile
 from shared.model.records import NAMED_KINDS, canonical
 from shared.model.time import EPOCH
-from shared.queue.inline import InlineQueue
 from shared.queue.protocol import Queue, QueueUnavailable
 from shared.store.changing import current
 from shared.store.firestore import FirestoreStore
@@ -34,6 +33,7 @@ from shared.store.protocol import Store, StoreUnavailable
 from shared.store.sqlite import SqliteStore
 from shared.work.engine import Budget, Engine
 from shared.work.jobs import LEASE, Job
+from tests.inline_queue import InlineQueue
 from tests.large_takeout import SMALL, TINY, write_tgz, write_zip
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -188,7 +188,7 @@ def left_over(ports: Ports, faults: Faults) -> list[str]:
     not everything can be said of those histories. On one machine nobody is overtaken.
     """
     overtaken = any(fault.startswith("overtaken") for fault in faults.seen)
-    known = ("kept/", "spool/") if overtaken else ("kept/",)
+    known = ("kept/", "keeping/", "spool/") if overtaken else ("kept/",)
     return [name for name in ports.objects.names("") if not name.startswith(known)]
 
 
@@ -215,7 +215,7 @@ def _in_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"shared.{module}.PART", PART)
     monkeypatch.setattr("shared.imports.importing._AT_LEAST_EACH", 2 * PART)
     monkeypatch.setattr("shared.imports.manifest.PAGE", 4)
-    monkeypatch.setattr("shared.work.engine._FLUSH_BYTES", 100_000)
+    monkeypatch.setattr("shared.work.runs.FLUSH_BYTES", 100_000)
     monkeypatch.setattr("shared.work.engine._log.disabled", True)
 
 
@@ -250,14 +250,14 @@ def test_in_the_cloud_too(
     archive, clean = tmp_path / "takeout-1-001.zip", at_home(tmp_path / "clean")
     write_zip(archive, TINY)
     World(clean, archive, Faults(random.Random(0), 0)).run()
-    faults = Faults(random.Random(seed), 0.03)
+    faults = Faults(random.Random(seed), 0.1)
     with (
         closing(FirestoreStore(firestore_project)) as store,
         closing(GcsObjects(storage_bucket)) as objects,
     ):
         ports = Ports(store, objects)
         World(ports, archive, faults).run()
-        assert len(faults.seen) > 3
+        assert faults.seen
         assert kept(ports) == kept(clean)
         assert left_over(ports, faults) == []
     clean.store.close()

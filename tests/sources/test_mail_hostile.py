@@ -1,5 +1,6 @@
 """Mail that nobody sends in good faith, and the same mail read by the standard library."""
 
+import dataclasses
 import email
 import email.utils
 import time
@@ -76,6 +77,8 @@ def nested(kind: str, levels: int) -> bytes:
         ("sections", HEAD + b"Content-Type: x/y" + b"; name*0*=a; name*1=b; name*=%" * 100_000),
         ("quotes in parameters", HEAD + b"Content-Type: x/y; a=" + b'"\\' * 1_000_000),
         ("comments", HEAD + b"To: " + b"(" * 1_000_000),
+        ("no address", HEAD + b"To: " + b"\\" * 1_000_000),
+        ("half an encoded word", HEAD + b"To: " + b"=?" * 500_000),
         ("quotes", HEAD + b"To: " + b'"\\' * 500_000),
         ("angles", HEAD + b"To: " + b"<" * 1_000_000),
         ("groups", HEAD + b"To: " + b"a:" * 500_000),
@@ -107,6 +110,24 @@ def test_lines_that_might_begin_a_mail() -> None:
     begun = time.process_time()
     assert len(records_in(mbox.read(file_of(data), None))) == 1
     assert time.process_time() - begun < 3
+
+
+@pytest.mark.parametrize("announced", [1_000, 10_000_000, 100_000_000_000])
+def test_a_file_that_became_shorter_while_it_was_read(announced: int) -> None:
+    file = file_of(b"From a@b Sat Mar  3 12:00:00 2012\n" + HEAD + b"\nhello\n")
+    shorter = Shorter(file.content.read(0, file.content.size), announced)
+    steps = list(mbox.read(dataclasses.replace(file, content=shorter), None))
+    assert steps[-1].done == announced
+    assert "became shorter" in bad_in(steps)[-1].reason
+
+
+class Shorter:
+    def __init__(self, data: bytes, size: int) -> None:
+        self.size = size
+        self._data = data
+
+    def read(self, start: int, size: int) -> bytes:
+        return self._data[start : start + size]
 
 
 # Garbage

@@ -6,7 +6,7 @@ import pytest
 
 from shared.store.protocol import Conflict
 from shared.work.engine import NoSuchJob
-from shared.work.jobs import State
+from shared.work.jobs import State, every_job
 from shared.work.works import CannotGoOn
 from tests.work.bench import Bench, Wrapped, die, part
 
@@ -200,4 +200,4 @@ def test_every_job_is_listed(bench: Bench) -> None:
     ids = [f"job-{n:03}" for n in range(130)]
     for id in ids:
         bench.engine.submit(id, "script", {"n": id}, id)
-    assert [found.id for found in bench.engine.jobs()] == ids
+    assert [found.id for found in every_job(bench.store)] == ids

@@ -9,9 +9,9 @@ import pytest
 
 from shared.meter import spend
 from shared.store.protocol import Conflict, StoreUnavailable
-from shared.work import engine as engine_module
 from shared.work.engine import MOST_TRIES, Budget, NoSuchJob
 from shared.work.jobs import LEASE, Progress
+from shared.work.runs import resident
 from shared.work.works import CannotGoOn
 from tests.store.samples import NOON, event, fix
 from tests.work.bench import Act, Bench, Dead, Wrapped, die, part
@@ -269,21 +269,54 @@ class TestTroubleWithTheStore:
         assert bench.job.progress.known == {}
         assert bench.script.forgotten == ["job-1"]
 
-    def test_a_commit_without_effect_ends_the_run(self, bench: Bench, store: Wrapped) -> None:
-        def unavailable(*_: Any) -> None:
-            raise StoreUnavailable("not just now")
-
+    def test_what_a_commit_without_effect_brought_is_brought_again(
+        self, bench: Bench, store: Wrapped
+    ) -> None:
         def refuse_the_next() -> None:
             store.commit_once = unavailable
 
         bench.submit(part(1, "a"), refuse_the_next)
+        assert bench.run() == "waiting"
+        assert (bench.job.state, bench.job.last_error) == ("ready", "not just now")
+        assert bench.records == []
+        bench.script.acts = [part(1, "a")]
+        assert bench.run() == "done"
+
+    def test_where_not_even_that_can_be_written_down_the_lease_ends_it(
+        self, bench: Bench, store: Wrapped
+    ) -> None:
+        def refuse_all(*_: Any) -> None:
+            store.commit_once = refuse_all
+            raise StoreUnavailable("not just now")
+
+        def refuse_the_next() -> None:
+            store.commit_once = refuse_all
+
+        bench.submit(part(1, "a"), refuse_the_next)
         with pytest.raises(StoreUnavailable):
             bench.run()
+        store.commit_once = None
         assert (bench.job.state, bench.records) == ("running", [])
         bench.script.acts = [part(1, "a")]
         assert bench.run() == "taken"
         bench.passes(91)
         assert bench.run(1) == "done", "its task comes again when the lease is over"
+
+    def test_a_commit_that_comes_late_is_refused(self, bench: Bench, store: Wrapped) -> None:
+        late: list[tuple[Any, ...]] = []
+
+        def keep_for_later(*args: Any) -> None:
+            late.append(args)
+            raise StoreUnavailable("no answer yet")
+
+        def delay_the_next() -> None:
+            store.commit_once = keep_for_later
+
+        bench.submit(part(1, "a"), delay_the_next)
+        assert bench.run() == "waiting"
+        with pytest.raises(Conflict):
+            store.commit(*late[0])
+        assert (bench.job.state, bench.job.cursor, bench.records) == ("ready", None, [])
 
     def test_an_answer_that_comes_late_decides_nothing_new(
         self, bench: Bench, store: Wrapped
@@ -292,6 +325,7 @@ class TestTroubleWithTheStore:
 
         def keep_for_later(*args: Any) -> None:
             late.append(args)
+            store.commit_once = unavailable
             raise StoreUnavailable("no answer yet")
 
         def delay_the_next() -> None:
@@ -305,6 +339,10 @@ class TestTroubleWithTheStore:
         bench.passes(61)
         bench.engine.sweep()
         assert bench.script.forgotten == ["job-1"]
+
+
+def unavailable(*_: Any) -> None:
+    raise StoreUnavailable("not just now")
 
 
 class TestErrors:
@@ -426,4 +464,4 @@ class TestProgress:
 
 
 def test_the_memory_of_this_process_is_known() -> None:
-    assert engine_module.resident() > 1_000_000
+    assert resident() > 1_000_000

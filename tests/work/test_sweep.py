@@ -189,3 +189,20 @@ class TestRecover:
         bench.submit()
         assert bench.engine.recover() == []
         assert len(bench.tasks.added) == 1
+
+    def test_what_had_ended_and_was_not_cleared_up(self, bench: Bench) -> None:
+        bench.submit(part(1, "a"))
+        bench.script.forgets = False
+        assert bench.run() == "done"
+        bench.script.forgets = True
+        assert bench.engine.recover() == []
+        assert bench.script.forgotten == ["job-1"]
+        assert bench.job.due is None
+
+    def test_behind_a_long_line_of_others(self, bench: Bench) -> None:
+        bench.submit(die)
+        bench.dies()
+        for number in range(150):
+            bench.engine.submit(f"other-{number}", "script", {}, "waits its turn")
+        bench.passes(1)
+        assert bench.engine.recover() == ["job"]
