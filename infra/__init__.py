@@ -1,7 +1,8 @@
 """What stands around the library: the command, the home node, and what a deployment is made from.
 
 Here live the `yurt` command (`cli`), the home node that mounts every public function in one
-process, its crew that runs jobs, the client that sends files to a node (`uploading`), the stager
+process, its `crew` that runs jobs, what an owner points at to have it imported (`exports`), how
+that is run in the command itself (`importing`) or sent to another node (`uploading`), the stager
 that makes `build/<function>/`, the node of staged functions on emulators, the generator of schemas
 and indexes, and Firestore's rules. Two scripts that the Makefile calls live here too: `bootstrap`
 makes the virtual environment and `system-deps` brings what only the system's packages can.

@@ -4,12 +4,15 @@ While another process runs jobs of this data, it runs this one too, and is only 
 """
 
 import contextlib
+import gc
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from infra.crew import COLLECT_EACH
 from infra.exports import Input
 from infra.running import Turn, turn_at_jobs
 from shared.blobs.protocol import BlobsUnavailable
@@ -28,13 +31,14 @@ LOOKS_EACH = 0.2
 """Seconds."""
 
 _ASKS_EACH = 0.5
+_SLEEPS = 0.02
 _NOTHING = Part("", 0, 0)
 
 
 class Look(NamedTuple):
     """How far a job is. total: None while it is not known. here: this process is at it.
 
-    waits: until it is tried again, after an error.
+    waits: until it is tried again, after an error. trouble: why not even that can be written down.
     """
 
     job: Job
@@ -43,6 +47,7 @@ class Look(NamedTuple):
     doing: str | None
     here: bool
     waits: timedelta | None
+    trouble: str | None
 
 
 @dataclass(slots=True)
@@ -75,6 +80,7 @@ class Importing:
     _turn: Turn
     engine: Engine
     _recovered: bool = False
+    _trouble: str | None = None
     # Not the thread's own word for it: a signal that comes while it is joined confuses that.
     _ended: threading.Event = field(default_factory=threading.Event)
     _error: Exception | None = field(default=None)
@@ -96,16 +102,23 @@ class Importing:
 
     def paused(self, id: str) -> Iterator[Look]:
         """Pauses the job that is driven; how far it is until this process has let go of it."""
-        self.engine.pause(id)
         self._stopping.set()
+        self.engine.pause(id)
         yield from self._looks(id)
+        self.take_turn()
 
     def _looks(self, id: str) -> Iterator[Look]:
         yield self._look(id)
-        while not self._ended.wait(LOOKS_EACH):
+        while not self._ends_within(LOOKS_EACH):
             yield self._look(id)
         if self._error is not None:
             raise self._error
+
+    def _ends_within(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not self._ended.is_set() and time.monotonic() < until:
+            time.sleep(_SLEEPS)  # in a wait for the event, a signal may break its lock
+        return self._ended.is_set()
 
     def _look(self, id: str) -> Look:
         job, part = self.engine.job(id), self._watched.last
@@ -113,7 +126,7 @@ class Importing:
         place: Place = place_of(part.cursor if here else job.cursor)
         done = max(part.done, job.progress.done) if here else job.progress.done
         total = part.total if here else job.progress.total
-        at = goes_on(job, self.node.clock()) if job.last_error is not None else None
+        at = goes_on(job, self.node.clock())
         return Look(
             job=job,
             done=done,
@@ -121,6 +134,7 @@ class Importing:
             doing=part.doing if here else job.progress.doing,
             here=here,
             waits=at - self.node.clock() if at is not None else None,
+            trouble=self._trouble,
         )
 
     def _drive(self, id: str) -> None:
@@ -141,8 +155,11 @@ class Importing:
                 if not ours or job.is_held(now) or goes_on(job, now) is not None:
                     self._stopping.wait(_ASKS_EACH)
                 else:
+                    self._trouble = None
                     self.engine.run(id, job.token)
-            except (StoreUnavailable, BlobsUnavailable):
+            except (StoreUnavailable, BlobsUnavailable) as error:
+                # What this process was running may be as good as dead.
+                self._recovered, self._trouble = False, str(error)
                 self._stopping.wait(_ASKS_EACH)
 
     def take_turn(self) -> bool:
@@ -157,6 +174,7 @@ class Importing:
 @contextlib.contextmanager
 def importing(node: Node) -> Iterator[Importing]:
     """For a home node."""
+    gc.set_threshold(COLLECT_EACH)
     with turn_at_jobs(node.settings.data) as turn:
         stopping = threading.Event()
         engine = engine_of(node, stopping=stopping.is_set)

@@ -36,6 +36,7 @@ _HASHED_AT_ONCE = 1 << 20
 _TAKEN = {200, 201, 308}
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _GONE = {404, 410}
+_UNKNOWN = {401, 403}
 
 Told = Callable[[int], object]
 """Is told how many bytes of the file are done."""
@@ -43,6 +44,10 @@ Told = Callable[[int], object]
 
 class CannotSend(Exception):
     """The file cannot be sent; the text says why, and what to do."""
+
+
+class NotReached(CannotSend):
+    """The node does not answer, or does not know the token: no other file fares better."""
 
 
 class Sent(NamedTuple):
@@ -66,7 +71,8 @@ class _Reply(NamedTuple):
 
 @dataclass(slots=True)
 class Uploader:
-    """base: the URL of the node's functions. token: a credential of the owner.
+    """base: the URL of the node's functions. token: a credential of the owner. waits: is told why
+    it waits, and how many seconds.
 
     A context manager; it keeps connections. Not for several threads.
     """
@@ -75,6 +81,7 @@ class Uploader:
     token: str
     piece: int = PART
     sleep: Callable[[float], object] = time.sleep
+    waits: Callable[[str, float], object] = lambda _why, _seconds: None
     _connections: dict[tuple[str, str], http.client.HTTPConnection] = field(default_factory=dict)
 
     def __enter__(self) -> "Uploader":
@@ -186,7 +193,8 @@ class Uploader:
         if reply.status == 409 and path.endswith("/sent"):
             raise _Lost
         if reply.status != 200:
-            raise CannotSend(f"{self.base} answers {reply.status}: {_detail(reply)}")
+            kind = NotReached if reply.status in _UNKNOWN else CannotSend
+            raise kind(f"{self.base} answers {reply.status}: {_detail(reply)}")
         try:
             return msgspec.json.decode(reply.body, type=UploadState)
         except msgspec.DecodeError as error:
@@ -231,12 +239,13 @@ class Uploader:
         return self._connections[origin]
 
     def _pause(self, failures: int, url: str, reply: _Reply | None) -> None:
+        why = f"answers {reply.status}: {_detail(reply)}" if reply else "does not answer"
+        why = f"{urlsplit(url).netloc} {why}"
         if failures >= MOST_FAILURES:
-            why = f"answers {reply.status}: {_detail(reply)}" if reply else "does not answer"
-            raise CannotSend(
-                f"{urlsplit(url).netloc} {why}; call it again later, it goes on where it was"
-            )
-        self.sleep(min(2.0 ** (failures - 1), _LONGEST_PAUSE))
+            raise NotReached(f"{why}; call it again later, it goes on where it was")
+        pause = min(2.0 ** (failures - 1), _LONGEST_PAUSE)
+        self.waits(why, pause)
+        self.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)

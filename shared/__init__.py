@@ -1,5 +1,8 @@
 """The library. The functions are thin; what they do is decided and done here.
 
-Arrows point down: `model` is the ground floor; `sources` see only `model`; adapters see their
-protocol and `model`; `node` is the one place that opens an adapter, from `settings`.
+Arrows point down: `model` is the ground floor; `sources`, `archives` and `formats` see only that,
+and are pure. `store`, `blobs`, `queue` and `search` are ports, whose adapters see their protocol
+and `model`. `work` drives anything long through them, `imports` and `upkeep` are what it drives.
+`node` is the one place that opens an adapter, from `settings`; `workshop` gives it the engine.
+`commands` and `http` are what people and programs ask for.
 """

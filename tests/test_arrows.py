@@ -1,7 +1,7 @@
 """The arrows of imports point down, as `shared/__init__.py` says, and nowhere is a circle."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -84,8 +84,13 @@ MODULES = {name: path for top in ("shared", "functions", "infra") for name, path
 
 def imported(module: str) -> set[str]:
     """What a module imports, in functions and for types too; our own modules by their names."""
+    return named_in(ast.walk(ast.parse(MODULES[module].read_text("utf-8"))))
+
+
+def named_in(nodes: Iterable[ast.AST]) -> set[str]:
+    """What these statements import."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -94,6 +99,21 @@ def imported(module: str) -> set[str]:
             ours = whole & MODULES.keys()
             found |= ours or {node.module}
     return found
+
+
+def loaded(module: str) -> set[str]:
+    """All that importing a module of ours loads at once: not what functions in it import."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in MODULES:
+            top = ast.parse(MODULES[name].read_text("utf-8")).body
+            waiting += named_in([node for node in top if not isinstance(node, ast.If)])
+    return seen
 
 
 def seen_by(name: str) -> set[str]:
@@ -136,6 +156,16 @@ def test_an_adapter_sees_nothing_of_the_other() -> None:
 
 def test_only_the_node_opens_an_adapter() -> None:
     assert {module for module in MODULES if imported(module) & ADAPTERS} == {"shared.node"}
+
+
+@pytest.mark.parametrize("function", ["ingest", "query"])
+def test_a_function_that_answers_at_once_loads_nothing_that_reads_files(function: str) -> None:
+    names = loaded(f"functions.{function}.main")
+    assert "shared.node" in names
+    assert names.isdisjoint(ADAPTERS)
+    rooms = {".".join(name.split(".")[:2]) for name in names}
+    assert rooms.isdisjoint({"shared.archives", "shared.workshop", "shared.upkeep"})
+    assert {name.split(".")[0] for name in names}.isdisjoint({"PIL", "pillow_heif", "google"})
 
 
 def test_the_library_knows_nobody_above_it() -> None:

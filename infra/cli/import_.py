@@ -1,6 +1,7 @@
 """`yurt import`: files, folders and archives, into this machine's node or another one."""
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -13,10 +14,18 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from infra.cli.progress import Progress
-from infra.cli.session import Session, data_option, json_option, pass_session, print_json
+from infra.cli.session import (
+    STOPPED,
+    Session,
+    data_option,
+    json_option,
+    pass_session,
+    print_json,
+)
 from infra.cli.words import (
     as_typed,
     counted_text,
+    files_text,
     records_text,
     shown,
     size_text,
@@ -32,8 +41,8 @@ if TYPE_CHECKING:
     from shared.model.profile import Profile
     from shared.node import Node
 
-_STOPPED = 130
-"""The exit status of a program that was stopped with Ctrl-C."""
+_AT_ONCE = 0.3
+"""Seconds."""
 
 
 @click.command(name="import", short_help="Read archives, mail, photos, location history.")
@@ -66,8 +75,8 @@ def import_(
     nobody reads is counted, what cannot be read is kept and shown by `yurt rejects`.
 
     Nothing is there twice, however often it is imported; a folder is read again once something in
-    it has changed. Ctrl-C pauses, and the same command goes
-    on where it was. It works beside a running node and without one.
+    it has changed. Ctrl-C pauses, and the same command goes on where it was. It works beside a
+    running node and without one.
 
     With --to the files are sent to another node of yours, which goes on by itself once it has them.
 
@@ -95,21 +104,33 @@ def import_(
                 _import(session, export, again=again, as_json=as_json)
     except KeyboardInterrupt:
         click.echo("\nStopped; nothing was under way.", err=True)
-        raise SystemExit(_STOPPED) from None
+        raise SystemExit(STOPPED) from None
 
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does, and so does closing the terminal, but under `nohup`."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    taken = [number for number, handler in before.items() if handler == signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, signal.default_int_handler)
+    """SIGTERM does what Ctrl-C does, and so does closing the terminal, but under `nohup`.
+
+    What comes at once counts once: a terminal and a shell send one signal each.
+    """
+    heard = -_AT_ONCE
+
+    def stop(_: int, __: object) -> None:
+        nonlocal heard
+        before, heard = heard, time.monotonic()
+        if heard - before >= _AT_ONCE:
+            raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
+    heeded = [number for number in signals if before[number] is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 # What it would be
@@ -139,7 +160,7 @@ def _show_recognised(found: "Recognised") -> None:
     kind = ", an archive" if found.archive else ""
     click.echo(f"{shown(found.path)} ({size_text(found.size)}{kind})")
     if found.sources:
-        click.echo(f"  would be read  {counted_text(found.sources)}")
+        click.echo(f"  would be read  {files_text(found.sources)}")
     if found.unread:
         click.echo(f"  not read       {counted_text(found.unread)}")
     for problem in found.problems[:10]:
@@ -156,6 +177,8 @@ def _import(session: Session, export: "Export", *, again: bool, as_json: bool) -
     from infra.importing import importing
     from shared.commands.answers import Imported, JobState
 
+    # What goes wrong is said beside the progress, in more words.
+    logging.getLogger("shared.work.engine").setLevel(logging.ERROR)
     began, states, done_now = time.monotonic(), list[JobState](), list[JobState]()
     with session.node(create=True) as node, importing(node) as imports:
         profile = session.profile(node)
@@ -226,11 +249,14 @@ def _imported(
 
 def _draw(progress: Progress, look: "Look", doing: str | None = None) -> None:
     records = sum(look.job.progress.new.values()) + sum(look.job.progress.known.values())
-    if look.waits is not None:
+    if look.trouble is not None:
+        said = f"tried again and again: {look.trouble}"
+    elif look.waits is not None:
         pause = span_text(look.waits.total_seconds())
         said = f"tried again in {pause}: {look.job.last_error}"
     else:
         said = (look.doing or "") if look.here else _AWAY[look.job.lease is not None]
+        said = said if said != look.job.title else ""
     verb = doing or ("unpacking" if look.total is None else "reading")
     progress.show(verb, look.done, look.total, records=records, said=said)
 
@@ -247,19 +273,21 @@ def _pause(session: Session, imports: "Importing", id: str, progress: Progress) 
         click.echo("Ended at once. Nothing is lost: the same command goes on.", err=True)
         for output in (sys.stdout, sys.stderr):
             output.flush()
-        os._exit(_STOPPED)  # what the other thread is at is as good as a power cut: it holds
+        os._exit(STOPPED)  # what the other thread is at is as good as a power cut: it holds
     job = imports.engine.job(id)
     done, total = job.progress.done, job.progress.total
     far = f"{size_text(done)} of {size_text(total)}" if total >= done > 0 else size_text(done)
-    brought = {**job.progress.new}
+    brought = job.progress.new
+    error = job.last_error
+    waited = f"It waited after an error: {shown(error)}\n" if error is not None else ""
     click.echo(
         f"\n{_HOW[job.state]}: {shown(job.title)}, after {far}"
         f"{f' and {records_text(brought)}' if brought else ''}.\n"
-        "The same command goes on where it was, and so does:\n"
+        f"{waited}The same command goes on where it was, and so does:\n"
         f"  {as_typed(session, 'yurt jobs')} resume {id}",
         err=True,
     )
-    raise SystemExit(_STOPPED)
+    raise SystemExit(STOPPED)
 
 
 _HOW = {

@@ -111,11 +111,15 @@ def _state(state: "JobState") -> str:
 
 
 def _far(state: "JobState") -> str:
+    # What was moved first and then read counts twice: in the end, a size would mislead.
     if state.state == "done":
-        return f"all of {size_text(state.done)}" if state.done else "all"
+        return "all"
     if not state.total:
         return size_text(state.done)
-    text = f"{min(1.0, state.done / state.total):.0%} of {size_text(state.total)}"
+    text = f"{min(1.0, state.done / state.total):.0%}"
+    if state.work != "import":  # what others count is no bytes
+        return text
+    text += f" of {size_text(state.total)}"
     if state.state == "running" and state.rate:
         text += f", {size_text(state.rate)}/s"
         text += f", {span_text(state.left)} left" if state.left else ""

@@ -5,6 +5,7 @@ import importlib
 import keyword
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,8 @@ def main(ctx: click.Context, session: Session) -> None:
       yurt import takeout-*.zip   read what other services know of you
       yurt where yesterday 15:00  ask where you were
     """
+    # Of each tag of a damaged picture that it leaves out.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     if ctx.invoked_subcommand is None:
         click.echo(as_typed(session, _overview(session)))
 

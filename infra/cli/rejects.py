@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.session import Session, data_option, json_option, pass_session, print_json
+from infra.cli.session import (
+    Session,
+    data_option,
+    json_option,
+    limit_option,
+    pass_session,
+    print_json,
+)
 from infra.cli.words import as_typed, in_shell, shown, size_text, time_text, when_text
 
 if TYPE_CHECKING:
@@ -13,19 +20,14 @@ if TYPE_CHECKING:
 
     from shared.commands.answers import Rejected
 
+_MOST = 10_000
+
 
 @click.command(short_help="See what could not be read, and why.")
 @click.argument("id", required=False)
 @click.option("--raw", is_flag=True, help="Write the bytes of the reject ID to a file or pipe.")
 @click.option("--source", metavar="S", help="Only what this source could not read, such as mbox.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="How many to list at most.",
-)
+@limit_option(_MOST)
 @json_option
 @data_option
 @pass_session
@@ -68,9 +70,10 @@ def _list(session: Session, source: str | None, limit: int, as_json: bool) -> No
         of = f' of the source "{source}"' if source is not None else ""
         click.echo(f"There are no rejects{of}: everything could be read.")
         return
-    more = f" To list more: {as_typed(session, 'yurt rejects')} --limit {limit * 10}"
-    all_of = as_typed(session, "yurt rejects ID")
-    click.echo(f"All about one: {all_of}{more if len(found) == limit else ''}")
+    click.echo(f"All about one: {as_typed(session, 'yurt rejects ID')}")
+    if len(found) == limit:
+        more = min(_MOST, limit * 10)
+        click.echo(f"There may be more: {as_typed(session, 'yurt rejects ')}--limit {more}")
 
 
 def _show(reject: "Rejected", zone: "ZoneInfo") -> None:

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.session import Session, data_option, json_option, pass_session, print_json
+from infra.cli.session import (
+    Session,
+    data_option,
+    json_option,
+    limit_option,
+    pass_session,
+    print_json,
+)
 from infra.cli.words import shown, when_text
 
 if TYPE_CHECKING:
@@ -15,14 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Search mail, photos, people and places.")
 @click.argument("words", nargs=-1, required=True, metavar="WORDS…")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="How many to list at most.",
-)
+@limit_option(1000)
 @json_option
 @data_option
 @pass_session

@@ -2,14 +2,15 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from infra.cli.progress import Progress
-from infra.cli.session import Session, print_json
-from infra.cli.words import as_typed, counted_text, records_text, shown, size_text
+from infra.cli.session import STOPPED, Session, print_json
+from infra.cli.words import as_typed, counted_text, records_text, shown, size_text, span_text
 
 if TYPE_CHECKING:
     from infra.exports import Export
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from shared.http.upload import UploadState
 
 _ASKS_EACH = 1.0
-_STOPPED = 130
+_LISTED = 20
 
 
 def send(
@@ -35,8 +36,13 @@ def send(
 
     base, token = _base(base), _token(session, token_file)
     paths, unread = _files(export)
-    with Uploader(base, token) as uploader:
-        found = [_sent(uploader, path, again=again) for path in paths]
+    waiting = Progress(base)
+
+    def waits(why: str, seconds: float) -> None:
+        waiting.look(f"{why}; tried again in {span_text(seconds)}")
+
+    with Uploader(base, token, waits=waits) as uploader:
+        found = _all_sent(uploader, paths, again=again)
         try:
             found = [_watched(uploader, file) for file in found]
         except KeyboardInterrupt:
@@ -45,12 +51,11 @@ def send(
                 "far it is.",
                 err=True,
             )
-            raise SystemExit(_STOPPED) from None
+            raise SystemExit(STOPPED) from None
     if as_json:
         print_json(found)
     else:
-        for file in found:
-            _show(session, file)
+        _show_all(session, found)
         if unread:
             click.echo(f"Not sent, because no source reads these files: {counted_text(unread)}")
     if any(file.state != "done" for file in found):
@@ -83,8 +88,23 @@ def _say_to_pack(folder: Path) -> None:
     )
 
 
+def _all_sent(uploader: "Uploader", paths: Sequence[Path], *, again: bool) -> "list[SentFile]":
+    from infra.uploading import NotReached
+
+    found: list[SentFile] = []
+    for path in paths:
+        try:
+            found.append(_sent(uploader, path, again=again))
+        except NotReached as error:
+            found += [
+                _unsent(rest, rest.stat().st_size, str(error)) for rest in paths[len(found) :]
+            ]
+            break
+    return found
+
+
 def _sent(uploader: "Uploader", path: Path, *, again: bool) -> "SentFile":
-    from infra.uploading import CannotSend
+    from infra.uploading import CannotSend, NotReached
 
     size = path.stat().st_size
     try:
@@ -96,13 +116,15 @@ def _sent(uploader: "Uploader", path: Path, *, again: bool) -> "SentFile":
                 sent=lambda done: sending.show("sending", done, size),
             )
         return _file(path, size, sent.state, sent)
+    except NotReached:
+        raise
     except (CannotSend, OSError) as error:
         return _unsent(path, size, str(error))
     except KeyboardInterrupt:
         click.echo(
             f"\nStopped at {shown(path.name)}. The same command goes on where it was.", err=True
         )
-        raise SystemExit(_STOPPED) from None
+        raise SystemExit(STOPPED) from None
 
 
 def _watched(uploader: "Uploader", file: "SentFile") -> "SentFile":
@@ -186,14 +208,43 @@ def _told(file: "SentFile", state: "UploadState") -> "SentFile":
     )
 
 
+def _show_all(session: Session, found: "Sequence[SentFile]") -> None:
+    """Of many files only those in trouble are named, and of these not more than a screen holds."""
+    many = len(found) > _LISTED
+    listed = [file for file in found if file.state != "done"] if many else found
+    for file in listed[:_LISTED]:
+        _show(session, file)
+    if len(listed) > _LISTED:
+        click.echo(f"and {len(listed) - _LISTED:,} more like these")
+    if many:
+        done = [file for file in found if file.state == "done"]
+        moved = sum(file.moved for file in found)
+        click.echo(
+            f"In all, {len(done):,} of {len(found):,} files imported, {size_text(moved)} sent"
+        )
+        new, known = (
+            sum((Counter(counts) for counts in each), Counter[str]())
+            for each in ((file.new for file in done), (file.known for file in done))
+        )
+        _show_counts(new, known)
+
+
+def _show_counts(new: Mapping[str, int], known: Mapping[str, int]) -> None:
+    for words, counts in (("new           ", new), ("already here  ", known)):
+        if counts:
+            click.echo(f"  {words}{records_text(counts)}")
+    if new.get("reject") or known.get("reject"):
+        click.echo("  why there are rejects, that node says: yurt rejects")
+
+
 def _show(session: Session, file: "SentFile") -> None:
     name = shown(Path(file.path).name)
-    if file.state == "done":
-        moved = f"sent {size_text(file.moved)}, " if file.moved else "it was there already, "
-        click.echo(f"{name}: {moved}imported")
-        for words, counts in (("new           ", file.new), ("already here  ", file.known)):
-            if counts:
-                click.echo(f"  {words}{records_text(counts)}")
+    if file.state == "done" and file.moved:
+        click.echo(f"{name}: sent {size_text(file.moved)}, imported")
+        _show_counts(file.new, file.known)
+    elif file.state == "done":
+        click.echo(f"{name}: it was there already, and is imported. That brought:")
+        _show_counts(file.new, file.known)
     elif file.state == "unsent":
         click.echo(f"{name}: not sent: {shown(file.error or '')}")
     else:

@@ -114,6 +114,22 @@ def data_option(command: F) -> F:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
 
+STOPPED = 130
+"""The exit status of a program that was stopped with Ctrl-C."""
+
+
+def limit_option(most: int) -> Callable[[F], F]:
+    """`--limit N`, up to so many."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, most),
+        default=20,
+        show_default=True,
+        metavar="N",
+        help="How many to list at most.",
+    )
+
+
 def print_json(value: object) -> None:
     import msgspec
 

@@ -14,7 +14,9 @@ from infra.cli.words import as_typed, in_shell, table
 @data_option
 @pass_session
 def token(session: Session, name: str | None, revoke: bool, as_json: bool) -> None:
-    """Make, list or revoke credentials that read your data over HTTP.
+    """Make, list or revoke credentials for your own programs, over HTTP.
+
+    Each reads everything, and may send what is to be imported (yurt import --to).
 
     With NAME, makes one and prints it this once. Without, lists those there are. Give each program
     a token of its own, so that one can be revoked without the others.
@@ -60,7 +62,10 @@ def _make(session: Session, name: str, as_json: bool) -> None:
     settings = session.settings()
     base = node_base(settings, running_node(settings))
     click.echo(f"{made.token}\n")
-    click.echo(f'This is the token "{made.name}". It reads everything and is shown this once. Try:')
+    click.echo(
+        f'This is the token "{made.name}". It reads everything, may send imports, and is shown '
+        "this once. Try:"
+    )
     click.echo(f"  curl -H 'Authorization: Bearer {made.token}' \\\n    {base}/query/loc")
     revoke = as_typed(session, "yurt token")
     click.echo(f"To make it worthless: {revoke} {in_shell(made.name)} --revoke")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from infra.cli.session import Session
 
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_UNITS = ((31_536_000, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _METRES_PER_FOOT = 0.3048
 _METRES_PER_MILE = 1609.344
 
@@ -93,13 +93,35 @@ def size_text(size: float) -> str:
 
 def records_text(counts: Mapping[str, int]) -> str:
     """`300 positions, 1 message`: what there is most of first."""
+    return _counts_text(counts, _KINDS)
+
+
+def _counts_text(counts: Mapping[str, int], names: Mapping[str, tuple[str, str]]) -> str:
     most = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
-    return ", ".join(_record_text(kind, count) for kind, count in most if count)
+    named = ((count, names.get(kind, (kind, kind))) for kind, count in most if count)
+    return ", ".join(
+        f"{count:,} {one if count == 1 else several}" for count, (one, several) in named
+    )
 
 
-def _record_text(kind: str, count: int) -> str:
-    one, several = _KINDS.get(kind, (kind, kind))
-    return f"{count:,} {one if count == 1 else several}"
+_FILES = {
+    "eml": ("mail", "mails"),
+    "maildir": ("mail of a Maildir", "mails of a Maildir"),
+    "mbox": ("mailbox", "mailboxes"),
+    "photo": ("photo", "photos"),
+    "movie": ("movie", "movies"),
+    "google_photos": ("description of a photo", "descriptions of photos"),
+    "google_records": ("location history", "location histories"),
+    "google_semantic": ("month of visits and trips", "months of visits and trips"),
+    "google_timeline": ("timeline of a phone", "timelines of phones"),
+    "google_ios": ("timeline of an iPhone", "timelines of iPhones"),
+    "google_edits": ("file of timeline edits", "files of timeline edits"),
+}
+
+
+def files_text(counts: Mapping[str, int]) -> str:
+    """`2 photos, 1 mailbox`: files, by the source that reads them."""
+    return _counts_text(counts, _FILES)
 
 
 def counted_text(counts: Mapping[str, int]) -> str:

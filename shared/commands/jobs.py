@@ -1,15 +1,15 @@
 """Jobs: how far each is, and what the owner may do to one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from shared.commands.answers import JobState
 from shared.commands.errors import Failed, Refused
 from shared.imports.places import Place, place_of
 from shared.node import Node
-from shared.store.protocol import Found, Store
-from shared.work.engine import REVIVED_AFTER, Engine
-from shared.work.jobs import ENDED, FAMILY, UNFINISHED, Job
+from shared.work.engine import Engine
+from shared.work.jobs import ENDED, FAMILY, UNFINISHED, Job, every_job
+from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER
 
 STUCK_AFTER = timedelta(minutes=5)
 """A sweep finds what is overdue within a minute, where somebody sweeps."""
@@ -18,7 +18,7 @@ STUCK_AFTER = timedelta(minutes=5)
 def job_states(node: Node) -> list[JobState]:
     """All jobs, the newest first."""
     now = node.clock()
-    states = [state_of(found.id, found.document, now) for found in _all(node.store)]
+    states = [state_of(found.id, found.document, now) for found in every_job(node.store)]
     return sorted(states, key=lambda state: (state.created, state.job), reverse=True)
 
 
@@ -93,23 +93,21 @@ def state_of(id: str, job: Job, now: datetime) -> JobState:
         known=progress.known,
         unread=place.unread if place is not None else {},
         error=job.last_error,
-        retry=_retry(job, now),
+        retry=goes_on(job, now),
         stuck=stuck,
         fix=_fix(id, job, stuck=stuck),
     )
 
 
 def goes_on(job: Job, now: datetime) -> datetime | None:
-    """When an unfinished job that nobody is at is tried next; None: at once."""
-    at = job.due - REVIVED_AFTER if job.due is not None and job.state == "ready" else None
-    return at if at is not None and at > now else None
+    """When an unfinished job that nobody is at is tried again, after an error; None: at once.
 
-
-def _all(store: Store) -> Iterator[Found[Job]]:
-    after = ""
-    while page := store.controls(Job, FAMILY, after=after):
-        yield from page
-        after = page[-1].id
+    What would be later than any pause was put off by a clock that was ahead.
+    """
+    if job.due is None or job.state != "ready" or job.last_error is None:
+        return None
+    at = job.due - REVIVED_AFTER
+    return at if now < at <= now + LONGEST_PAUSE else None
 
 
 def _fitting(name: str) -> tuple[Callable[[JobState], bool], ...]:
@@ -134,10 +132,6 @@ def _moved(node: Node, found: JobState, move: Callable[[str], Job]) -> JobState:
 
 def _place(job: Job) -> Place | None:
     return place_of(job.cursor) if job.work == "import" else None
-
-
-def _retry(job: Job, now: datetime) -> datetime | None:
-    return goes_on(job, now) if job.last_error is not None else None
 
 
 def _is_stuck(job: Job, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 from werkzeug.wrappers import Request, Response
 
 from shared.blobs.protocol import BlobsError, BlobsUnavailable
@@ -90,7 +90,7 @@ class UploadState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str | None = None
     job: str | None = None
     progress: Progress | None = None
-    error: str | None = field(default=None)
+    error: str | None = None
 
 
 def upload(node: Node, engine_of: Callable[[Node], Engine], request: Request) -> Response:

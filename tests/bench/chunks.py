@@ -14,7 +14,7 @@ CHUNKS = 60
 ROUNDS = 3
 
 
-def main(points: int = 1_000_000, mails: int = 10_000, rounds: int = ROUNDS) -> None:
+def main(points: int = 1_000_000, mails: int = mail_corpus.MAILS, rounds: int = ROUNDS) -> None:
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         records, mbox = folder / "Records.json", folder / "mail.mbox"

@@ -8,6 +8,7 @@ or `upload/` and the hash of what was uploaded.
 
 import argparse
 import dataclasses
+import gc
 import math
 import os
 import sys
@@ -18,15 +19,16 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from infra.crew import COLLECT_EACH
 from shared.imports.beginning import UPLOADS, Begun, begin_path, begin_upload
 from shared.meter import metered
 from shared.model.profile import Profile
 from shared.node import Node, open_node
-from shared.queue.inline import InlineQueue
 from shared.settings import read_settings
 from shared.work.engine import Budget, Engine
 from shared.workshop import engine_of
 from tests.bench.spending import Spent, spent
+from tests.inline_queue import InlineQueue
 
 
 class Told(Struct):
@@ -72,6 +74,7 @@ def into(data: Path) -> Mapping[str, str]:
 
 def main() -> None:
     asked = _arguments()
+    gc.set_threshold(COLLECT_EACH)  # as the node and the command do
     node = open_node(read_settings(os.environ))
     try:
         told = _told(node, asked)

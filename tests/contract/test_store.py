@@ -1,5 +1,6 @@
 """What the store port promises (`shared.store.protocol`), held against both adapters."""
 
+import base64
 import hashlib
 import itertools
 import random
@@ -398,6 +399,13 @@ class TestRecords:
         for _ in range(2):
             store.put([], {sha256: raw})
             assert store.raw(sha256) == raw
+
+    def test_raws_of_any_content(self, store: Store) -> None:
+        noise, text = random.Random(0).randbytes(60_000), b"And what did she say? " * 3_000
+        contents = [text, base64.b64encode(noise), text + noise + text, noise + text + noise]
+        raws = {content_id(raw): raw for raw in contents}
+        store.put([], raws)
+        assert {sha256: store.raw(sha256) for sha256 in raws} == raws
 
     def test_many_raws_in_one_call_and_some_of_them_again(self, store: Store) -> None:
         draw = random.Random(0)

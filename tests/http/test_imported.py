@@ -21,10 +21,10 @@ from shared.model.records import (
     Visit,
 )
 from shared.node import Node
-from shared.queue.inline import InlineQueue
 from shared.workshop import engine_of
 from tests import takeout
 from tests.http.asking import MADE, NOON, Asker, asker
+from tests.inline_queue import InlineQueue
 
 RECORDS: tuple[NamedRecord, ...] = (
     Message(

@@ -60,7 +60,7 @@ def test_what_is_gone_is_left_alone(sender: Sender) -> None:
     assert sender.work() == []
 
 
-@pytest.mark.parametrize("name", ["blob/ab/abcd", "spool/x/1", "uploads/x", ""])
+@pytest.mark.parametrize("name", ["kept/ab/abcd", "spool/x/1", "uploads/x", ""])
 def test_other_objects_are_nobody_s_concern(
     sender: Sender, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -234,7 +234,7 @@ def test_a_dry_run_says_what_it_would_import_and_writes_nothing(
     assert [each["archive"] for each in found] == [False, True, True, True]
     assert found[1]["size"] == parts[0].stat().st_size
     shown = yurt("import", "--dry-run", folder).stdout
-    assert "  would be read  2 photo, 1 google_photos, 1 google_records\n" in shown
+    assert "  would be read  2 photos, 1 description of a photo, 1 location history\n" in shown
     assert "  problem        a.7z: it is a 7z archive" in shown
     assert not data.exists()
 
@@ -437,7 +437,7 @@ def test_progress_elsewhere_is_a_line_each_ten_seconds() -> None:
 # In processes of their own
 
 
-def large(folder: Path, count: int = 150_000) -> Path:
+def large(folder: Path, count: int = 100_000) -> Path:
     """A location history that takes some seconds."""
     path = folder / "Records.json"
     with path.open("w") as file:
@@ -492,12 +492,12 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(data: Path, tmp_path: Path) 
     assert output == ""
     assert under_way(data).state == "paused"
     before = fixes(data)
-    assert 0 < before < 150_000
+    assert 0 < before < 100_000
     done = started(data, "import", str(path), "--json")
     output, errors = done.communicate(timeout=60)
     assert done.returncode == 0, errors
-    assert json.loads(output)["new"]["fix"] == 150_000
-    assert fixes(data) == 150_000
+    assert json.loads(output)["new"]["fix"] == 100_000
+    assert fixes(data) == 100_000
 
 
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(data: Path, tmp_path: Path) -> None:
@@ -531,8 +531,8 @@ def test_a_killed_import_is_gone_on_with_at_once(data: Path, tmp_path: Path) -> 
     output, errors = done.communicate(timeout=60)
     assert done.returncode == 0, errors
     assert time.monotonic() - began < LEASE.total_seconds() / 2
-    assert json.loads(output)["jobs"][0]["new"]["fix"] == 150_000
-    assert fixes(data) == 150_000
+    assert json.loads(output)["jobs"][0]["new"]["fix"] == 100_000
+    assert fixes(data) == 100_000
 
 
 def test_two_commands_on_one_file_share_the_work(data: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The home node's crew: jobs go on while it is at work, and stop when it is told to."""
 
+import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 import pytest
 
 from infra.crew import Crew
+from infra.running import turn_at_jobs
+from shared.meter import Meter
 from shared.node import Node
 from shared.queue.protocol import QueueUnavailable, Task, Workable
 from shared.work.engine import Engine
+from shared.work.jobs import LEASE
 from shared.work.works import Part
 from shared.workshop import engine_of
 from tests.eventually import eventually
@@ -123,6 +127,31 @@ def test_what_a_killed_process_was_running_goes_on_at_once(node: Node) -> None:
     home = Home(node, work)
     with home.crew().at_work():
         eventually(lambda: home.state() == "done")
+
+
+def test_while_a_command_has_the_turn_it_waits(node: Node) -> None:
+    work = Counting(3)
+    home = Home(node, work)
+    home.begin()
+    with turn_at_jobs(node.settings.data) as turn:
+        assert turn.taken()
+        with home.crew().at_work():
+            eventually(lambda: [task.attempts for task in node.queue.waiting()] == [1])
+        assert (home.state(), work.at) == ("ready", []), "nor does waiting keep it from ending"
+
+
+def test_what_a_killed_command_was_running_goes_on_at_once(node: Node) -> None:
+    work = Counting(3)
+    home = Home(node, work)
+    home.begin()
+    with contextlib.ExitStack() as command, home.crew().at_work():
+        turn = command.enter_context(turn_at_jobs(node.settings.data))
+        eventually(turn.taken)
+        home.engine.submit("count-2", "count", {}, "another")
+        home.engine._claim("count-2", 1, Meter())
+        assert home.engine.job("count-2").state == "running"
+        command.close()
+        eventually(lambda: home.engine.job("count-2").state == "done", LEASE.total_seconds() / 3)
 
 
 def test_it_sweeps_now_and_then(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from shared.model.records import AnyRecord
 from shared.store.protocol import NOTHING, Added, Found, Versioned
 from shared.work import engine as engine_module
-from shared.work.engine import Engine, _Run
+from shared.work.engine import Engine
 from shared.work.jobs import FAMILY, Job, task_name
+from shared.work.runs import Run
 from tests.sim.history import History
 from tests.sim.ports import SimStore
 from tests.sim.world import World
@@ -109,7 +110,7 @@ class NobodyLooks(_Altering):
 class NotFenced(Engine):
     """A run that was refused goes on over whatever is there."""
 
-    def _was_ours(self, run: _Run) -> bool:
+    def _was_ours(self, run: Run) -> bool:
         held = self.store.control(Job, FAMILY, run.id)
         assert held is not None
         run.version = held.version
@@ -119,7 +120,7 @@ class NotFenced(Engine):
 class ForgetsItsCommit(Engine):
     """A run does not find out that its commit took effect."""
 
-    def _was_ours(self, run: _Run) -> bool:
+    def _was_ours(self, run: Run) -> bool:
         return super()._was_ours(run) and False
 
 

@@ -172,4 +172,4 @@ def kept(node: Node) -> dict[str, list[bytes]]:
         "rejects": store.page(Reject, limit=1000).records,
     }
     records = {kind: sorted(map(canonical, of_kind)) for kind, of_kind in found.items()}
-    return {**records, "blobs": [name.encode() for name in node.objects.names("blob/")]}
+    return {**records, "blobs": [name.encode() for name in node.objects.names("kept/")]}

@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import signal
 import threading
 import time
@@ -146,6 +147,10 @@ def ingest_keeps_a_report(cloud: Cloud, url: str, at: int) -> None:
     assert ask(f"{url}/pub", DEVICE, report(at)) == (200, b"[]")
     assert has(cloud.node, at)
     assert ask(f"{url}/pub", "wrong", report(at))[0] == 401
+    # What cannot be read is kept too, beside the records where it is much.
+    noise = random.Random(at).randbytes(600_000)
+    assert ask(f"{url}/pub", DEVICE, noise)[0] == 200
+    assert cloud.node.store.raw(hashlib.sha256(noise).hexdigest()) == noise
 
 
 def query_gives_a_report_back(cloud: Cloud, url: str, at: int) -> None:
@@ -155,6 +160,9 @@ def query_gives_a_report_back(cloud: Cloud, url: str, at: int) -> None:
     assert len(body.splitlines()) == 2
     assert b"51.5007" in body
     assert ask(f"{url}/loc", DEVICE)[0] == 403
+    photo = b"a photo of %d" % at
+    sha256 = cloud.node.kept.put(photo)
+    assert ask(f"{url}/blob/{sha256}", OWNER) == (200, photo)
 
 
 def mail(at: int) -> tuple[bytes, str]:
@@ -198,7 +206,7 @@ def media_begins_an_import(cloud: Cloud, url: str, at: int) -> None:
     about = json.dumps({"bucket": bucket, "name": f"upload/{sha256}", "size": str(len(data))})
     assert ask(url, "nobody", about.encode(), headers=event)[0] == 200
     assert engine_of(cloud.node).job(upload_job(sha256)).state == "ready"
-    elsewhere = json.dumps({"bucket": bucket, "name": "blob/00/00"})
+    elsewhere = json.dumps({"bucket": bucket, "name": "kept/00/00"})
     assert ask(url, "nobody", elsewhere.encode(), headers=event)[0] == 200
 
 

@@ -1,7 +1,4 @@
-"""The queue of a command that makes the calls itself, and ends with them.
-
-Nothing is lost with it: what a queue forgets, the sweep of the node finds.
-"""
+"""A queue in memory, for whoever drives the engine itself: what is added is taken in that order."""
 
 from collections import deque
 from collections.abc import Iterator
