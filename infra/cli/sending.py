@@ -70,20 +70,24 @@ def _files(export: "Export") -> tuple[list[Path], Counter[str]]:
         if input.folder:
             found = list(readable_files(input.path, unread))
             paths += found
-            if any(path.suffix == ".json" for path in found) and any(
-                path.suffix != ".json" for path in found
-            ):
+            if _are_told_by_their_places(found):
                 _say_to_pack(input.path)
         else:
             paths.append(input.path)
     return paths, unread
 
 
+def _are_told_by_their_places(paths: Sequence[Path]) -> bool:
+    """Photos with files beside them that tell of them, or mails of a Maildir."""
+    beside = {path.suffix == ".json" for path in paths}
+    return len(beside) == 2 or any(path.parent.name in ("cur", "new") for path in paths)
+
+
 def _say_to_pack(folder: Path) -> None:
     click.echo(
-        f"The files of {shown(folder.name)} are sent one by one. What an export tells of a photo "
-        "in a file beside it stays apart from the photo then: send the archive as you got it, or "
-        "pack the folder (tar) and send that.",
+        f"The files of {shown(folder.name)} are sent one by one, and what their places tell is "
+        "lost: the folder of a mail, or a file beside a photo. To keep it, send the archive as you "
+        "got it, or pack the folder (tar) and send that.",
         err=True,
     )
 

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from infra.cli.main import main
 from infra.cli.progress import Progress
 from infra.cli.session import Session
+from infra.uploading import NotReached, Sent, Uploader
 from shared.imports.importing import ImportWork
 from shared.model.time import EPOCH
 from shared.node import Node, open_node
@@ -237,6 +238,31 @@ def test_a_dry_run_says_what_it_would_import_and_writes_nothing(
     assert "  would be read  2 photos, 1 description of a photo, 1 location history\n" in shown
     assert "  problem        a.7z: it is a 7z archive" in shown
     assert not data.exists()
+
+
+# To another node
+
+
+def test_where_nobody_answers_one_file_is_tried_and_not_all(
+    yurt: Yurt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def send(_: Uploader, path: Path, **__: object) -> Sent:
+        tried.append(path)
+        raise NotReached("127.0.0.1:9 does not answer")
+
+    monkeypatch.setattr(Uploader, "send", send)
+    folder = tmp_path / "Maildir" / "cur"
+    folder.mkdir(parents=True)
+    for number in range(30):
+        (folder / f"{number}:2,S").write_text("From: a@example.org\nSubject: Hello\n\nHello")
+    there = ("--to", "http://127.0.0.1:9")
+    result = yurt("import", folder.parent, *there, YURT_TOKEN="secret")
+    assert (result.exit_code, len(tried)) == (1, 1)
+    assert "the folder of a mail" in result.stderr
+    assert result.stdout.count("not sent: 127.0.0.1:9 does not answer") == 20
+    assert "and 10 more like these\nIn all, 0 of 30 files imported" in result.stdout
 
 
 # Jobs that stop

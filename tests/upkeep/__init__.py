@@ -1,0 +1,1 @@
+"""What commands decide and answer, without a terminal."""
