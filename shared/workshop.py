@@ -9,10 +9,11 @@ from shared.queue.protocol import Queue
 from shared.upkeep.sealing import SealWork
 from shared.work.engine import Budget, Engine
 
-CLOUD = Budget(seconds=240.0, memory=400_000_000, writes=4_000)
-"""Of a function with 512 MiB and a timeout of ten minutes; the writes are a fifth of a free day."""
+CLOUD = Budget(seconds=240.0, memory=240_000_000, reads=10_000, writes=4_000)
+"""Of a function with a timeout of ten minutes, whose memory what comes next may double; reads and
+writes are a fifth of a free day."""
 
-HOME = Budget(writes=1_000_000_000)
+HOME = Budget(reads=1_000_000_000, writes=1_000_000_000)
 """Rows of one's own disk cost nothing."""
 
 

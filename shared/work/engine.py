@@ -58,10 +58,11 @@ class Keeps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one chunk may take. memory: bytes of the whole process. writes: of the store."""
+    """What one chunk may take. memory: bytes of the whole process. reads, writes: of the store."""
 
     seconds: float = 45.0
     memory: int = 1_000_000_000
+    reads: int = 20_000
     writes: int = 10_000
 
 
@@ -239,6 +240,7 @@ class Engine:
         budget = self.budget
         return (
             self.monotonic() - run.began >= budget.seconds
+            or run.meter.reads >= budget.reads
             or run.meter.writes >= budget.writes
             or self.memory() >= budget.memory
         )

@@ -98,7 +98,7 @@ def _told(node: Node, asked: argparse.Namespace) -> Told:
     queue, counting = InlineQueue(), _Counting(asked.parts)
     engine = engine_of(node, queue, counting.is_over)
     if asked.whole or asked.parts is not None:
-        unbounded = Budget(seconds=math.inf, memory=2**62, writes=2**62)
+        unbounded = Budget(seconds=math.inf, memory=2**62, reads=2**62, writes=2**62)
         engine = dataclasses.replace(engine, budget=unbounded)
     chunks = []
     with metered() as meter:

@@ -126,6 +126,7 @@ class TestBudget:
             (Budget(), 0, 1),
             (Budget(seconds=20), 0, 2),
             (Budget(writes=3), 0, 3),
+            (Budget(reads=3), 0, 3),
             (Budget(memory=100), 99, 1),
             (Budget(memory=100), 100, 4),
         ],
@@ -134,14 +135,14 @@ class TestBudget:
     def test_what_ends_a_chunk(
         self, bench: Bench, budget: Budget, memory: int, chunks: int
     ) -> None:
-        def write() -> None:
-            spend(writes=2)
+        def use() -> None:
+            spend(reads=2, writes=2)
 
         bench.budget, bench.memory = budget, memory
         bench.submit(
             *(bench.lets(10), part(1, "a")),
-            *(bench.lets(10), write, part(2, "b")),
-            *(write, part(3, "c")),
+            *(bench.lets(10), use, part(2, "b")),
+            *(use, part(3, "c")),
         )
         outcomes = [bench.run() for _ in range(chunks)]
         assert outcomes == [*["more"] * (chunks - 1), "done"]
