@@ -6,10 +6,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from shared.blobs.protocol import BlobsError
 from shared.blobs.spool import Spool
 from shared.model.ids import content_id
 from shared.model.time import Instant
+from shared.work.works import CannotGoOn
 
 PAGE = 500
 """Entries of a page: of some hundred bytes each."""
@@ -65,5 +65,8 @@ def read_pages(spool: Spool, names: Sequence[str]) -> Iterator[list[Entry]]:
 def _read(spool: Spool, name: str) -> bytes:
     data = spool.get(name)
     if data is None:
-        raise BlobsError(f"the list {name} of an import is missing from the spool")
+        raise CannotGoOn(
+            "the list of what this import had found is missing from the node's objects; cancel it "
+            "with `yurt jobs cancel` and import it again"
+        )
     return data
