@@ -36,7 +36,7 @@ _NOTHING = Part("", 0, 0)
 
 
 class Look(NamedTuple):
-    """How far a job is. total: None while it is not known. here: this process is at it.
+    """How far a job is. total: None while it is not known. here: this process runs it.
 
     waits: until it is tried again, after an error. trouble: why not even that can be written down.
     """
@@ -80,6 +80,7 @@ class Importing:
     _turn: Turn
     engine: Engine
     _recovered: bool = False
+    _ours: bool = False
     _trouble: str | None = None
     # Not the thread's own word for it: a signal that comes while it is joined confuses that.
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -132,7 +133,7 @@ class Importing:
             done=done,
             total=total if place.stage != "find" else None,
             doing=part.doing if here else job.progress.doing,
-            here=here,
+            here=here or self._ours,
             waits=at - self.node.clock() if at is not None else None,
             trouble=self._trouble,
         )
@@ -164,7 +165,7 @@ class Importing:
 
     def take_turn(self) -> bool:
         """Whether this process may run jobs; if so, what a dead one was running goes on."""
-        ours = self._turn.taken()
+        ours = self._ours = self._turn.taken()
         if ours and not self._recovered:
             self.engine.recover()
             self._recovered = True
