@@ -18,6 +18,7 @@ from datetime import datetime
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -364,8 +365,7 @@ class SqliteStore:
             check_same_thread=False,
             cached_statements=4 * _ROWS_A_STATEMENT,  # one for each size of a group, and the rest
         )
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
+        if _journal_mode(connection) != "wal":
             connection.close()
             raise StoreError(
                 f"the file system of {self._path} cannot share memory between processes, which "
@@ -568,6 +568,19 @@ def _put_named(
 def _found(type: type[C], rows: Sequence[Any]) -> Iterator[Found[C]]:
     for id, version, shape, data in rows:
         yield Found(id, decoded(type, shape, data), version)
+
+
+def _journal_mode(connection: sqlite3.Connection) -> str:
+    """The mode, after asking for a log that is written ahead."""
+    # Of two processes that make one file at the same moment, SQLite refuses one without waiting.
+    until = monotonic() + _PATIENCE_OF_A_READ
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError:
+            if monotonic() >= until:
+                raise
+            sleep(0.02)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
