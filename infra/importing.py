@@ -84,7 +84,7 @@ class Importing:
     _trouble: str | None = None
     # Not the thread's own word for it: a signal that comes while it is joined confuses that.
     _ended: threading.Event = field(default_factory=threading.Event)
-    _error: Exception | None = field(default=None)
+    _error: Exception | None = None
 
     def begin(self, input: Input, profile: Profile, *, again: bool) -> Begun:
         """`OSError` when it is not there."""

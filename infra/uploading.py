@@ -19,12 +19,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
-from shared.blobs.protocol import PART
+from shared.blobs.protocol import PART, STEP
 from shared.http.upload import Offered, UploadState
 from shared.imports.inputs import shown
 
-LEAST = 256 * 1024
-"""Bytes of the smallest piece; each but the last is a multiple of it."""
 WITHIN = 90.0
 """Seconds without a byte after which a connection counts as broken."""
 MOST_FAILURES = 8
@@ -160,11 +158,11 @@ class Uploader:
             elif reply is not None and reply.status not in _PASSING:
                 raise self._refused(url, reply)
             if reached > at:
-                failures, size = 0, min(self.piece, size + LEAST)
+                failures, size = 0, min(self.piece, size + STEP)
             else:
                 failures += 1
                 self._pause(failures, url, reply)
-                size = max(LEAST, size // (2 * LEAST) * LEAST)  # for a slow line, or a bad one
+                size = max(STEP, size // (2 * STEP) * STEP)  # for a slow line, or a bad one
                 reached = self._reached(url, file.size)
             at = reached
             sent(at)
@@ -301,7 +299,7 @@ def _end(reply: _Reply, size: int) -> int:
         return size
     found = re.fullmatch(r"bytes[= ]0-(\d+)", reply.headers.get("Range", ""))
     # A piece begins at such a multiple. What is there of the next is not worth counting on.
-    return (int(found[1]) + 1) // LEAST * LEAST if found else 0
+    return (int(found[1]) + 1) // STEP * STEP if found else 0
 
 
 def _detail(reply: _Reply) -> str:

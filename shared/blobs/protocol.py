@@ -17,6 +17,10 @@ PART = 8 * 1024 * 1024
 """Bytes that are held in memory at once while something larger is moved."""
 
 
+STEP = 256 * 1024
+"""Bytes; each piece of an upload but the last is a multiple of it."""
+
+
 class BlobsError(OSError):
     """Something about the objects that the caller cannot mend by calling differently."""
 

@@ -27,9 +27,8 @@ from typing import NamedTuple
 import msgspec
 
 from shared.blobs.disk import created, synced
+from shared.blobs.protocol import STEP
 
-STEP = 256 * 1024
-"""Bytes that pieces are multiples of."""
 _DIGITS = 20
 
 

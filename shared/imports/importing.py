@@ -201,7 +201,7 @@ class _Chunk:
                     entry = page[index]
                     place = replace(place, page=number, index=index)
                     done = place.done + entry.size
-                    if place.within is None:
+                    if place.within is None and self._is_quick(entry):
                         ahead.begin(filter(self._is_quick, page[index:]), steps)
                     for part in self._parts_of(place, entry, partial(begun, entry, place.within)):
                         yield part
@@ -313,7 +313,7 @@ class _Chunk:
             start, _, size = entry.ref.partition("+")
             content = Window(opened(self.spec, self.objects), int(start), int(size))
         if content is None:
-            raise BlobsError(f"{entry.path}, which was unpacked, is missing")
+            raise manifest.lost(entry.path)
         return content
 
     # Parts

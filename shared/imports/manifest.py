@@ -65,8 +65,13 @@ def read_pages(spool: Spool, names: Sequence[str]) -> Iterator[list[Entry]]:
 def _read(spool: Spool, name: str) -> bytes:
     data = spool.get(name)
     if data is None:
-        raise CannotGoOn(
-            "the list of what this import had found is missing from the node's objects; cancel it "
-            "with `yurt jobs cancel` and import it again"
-        )
+        raise lost(f"the list {name} of what was found")
     return data
+
+
+def lost(what: str) -> CannotGoOn:
+    """The end of an import of which a piece is gone, since somebody deleted objects of the node."""
+    return CannotGoOn(
+        f"{what} is missing from the node's objects; cancel the import with `yurt jobs cancel` and "
+        "import it again"
+    )

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.archives.members import Archive, Member, Reader, kept, restored
 from shared.blobs.protocol import PART, BlobsError
 from shared.imports.finding import Bench, Found, ending
-from shared.imports.manifest import Entry, Where
+from shared.imports.manifest import Entry, Where, lost
 from shared.imports.recognising import source_of
 from shared.model.ids import content_id
 from shared.model.steps import HEAD, Bad, Content, Source
@@ -72,7 +72,7 @@ class ArchiveFiles:
             return b""
         mark = self._bench.spool.get(self._place.mark)
         if mark is None:
-            raise BlobsError("where unpacking has got to is missing from the spool")
+            raise lost("where unpacking has got to")
         return mark
 
     def _source(self) -> Source:
@@ -117,7 +117,7 @@ class ArchiveFiles:
             self._bench.spool.put_part(piece, parts, data)
         size, ref = parts * PART + len(data), piece
         if source.KEEPS:
-            for sha256 in self._bench.kept.keeping(self._piece_of(piece, size)):
+            for sha256 in self._bench.kept.keeping(self._piece_of(member, size)):
                 if sha256 is None:
                     yield Found(member.path)
                 else:
@@ -142,10 +142,11 @@ class ArchiveFiles:
         moved = size if moved is None else moved
         return Found(member.path, moved, member.size, entries=[entry], bad=bad)
 
-    def _piece_of(self, piece: str, size: int) -> Content:
-        content = self._bench.spool.content(piece)
+    def _piece_of(self, member: Member, size: int) -> Content:
+        content = self._bench.spool.content(_piece(member))
         if content is None or content.size != size:
-            raise BlobsError("what was unpacked is missing from the spool")
+            # The next run finds it missing, and unpacks the member anew.
+            raise BlobsError(f"what was unpacked of {member.path} is gone; it is unpacked again")
         return content
 
     def _entry(self, member: Member, source: Source, at: Where, ref: str) -> Entry:

@@ -7,7 +7,6 @@ task holds it under a lease, so what a killed process had taken comes again.
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from shared.queue.protocol import (
     Task,
     Waiting,
 )
+from shared.wal import write_ahead
 
 MOST_ATTEMPTS = 100
 """With pauses of up to an hour, a task is given up after about four days of failures."""
@@ -206,26 +206,13 @@ def _end(connection: sqlite3.Connection, name: str, attempt: int, now: datetime)
     )
 
 
-def _journal_mode(connection: sqlite3.Connection) -> str:
-    """The mode, after asking for a log that is written ahead."""
-    # Of two processes that make one file at the same moment, SQLite refuses one without waiting.
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-        except sqlite3.OperationalError:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(0.02)
-
-
 def _connected(path: Path) -> sqlite3.Connection:
     # Threads take turns by a lock of ours.
     connection = sqlite3.connect(
         path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
     )
     try:
-        if _journal_mode(connection) != "wal":
+        if not write_ahead(connection, _PATIENCE):
             raise QueueError(
                 f"the file system of {path} cannot share memory between processes, which the queue "
                 "needs; put the data on a local disk: --data"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from shared.store.protocol import Settle
+from shared.wal import is_locked
 
 W = TypeVar("W")
 
@@ -127,7 +128,7 @@ class GroupCommit(Generic[W]):
             try:
                 self._transaction(group)
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for this work
-                if _is_locked(error):
+                if is_locked(error):
                     now = time.monotonic()
                     _settle([w for w in group if w.deadline <= now], error)
                     group[:] = [w for w in group if w.deadline > now]
@@ -162,8 +163,3 @@ def _settle(group: Sequence[_Waiting[W]], error: Exception | None) -> None:
             waiting.settle(error)
         except Exception as fault:  # noqa: BLE001 - nobody's answer may end the thread of all
             _log.error("an answer could not be given: %s", type(fault).__name__)
-
-
-def _is_locked(error: Exception) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

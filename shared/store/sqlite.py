@@ -18,7 +18,6 @@ from datetime import datetime
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -52,6 +51,7 @@ from shared.store.protocol import (
 from shared.store.reports import fix_of, status_of
 from shared.store.shapes import decoded, kind_of, shape_of
 from shared.store.stamp import Stamp
+from shared.wal import write_ahead
 
 _Row = tuple[str, int, bytes, bytes]
 
@@ -365,13 +365,16 @@ class SqliteStore:
             check_same_thread=False,
             cached_statements=4 * _ROWS_A_STATEMENT,  # one for each size of a group, and the rest
         )
-        if _journal_mode(connection) != "wal":
+        try:
+            if not write_ahead(connection, _PATIENCE_OF_A_READ):
+                raise StoreError(
+                    f"the file system of {self._path} cannot share memory between processes, which "
+                    "the database needs; put the data on a local disk: --data"
+                )
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
             connection.close()
-            raise StoreError(
-                f"the file system of {self._path} cannot share memory between processes, which "
-                "the database needs; put the data on a local disk: --data"
-            )
-        connection.execute("PRAGMA synchronous = FULL")
+            raise
         with self._opening:
             self._opened.append(connection)
         return connection
@@ -568,19 +571,6 @@ def _put_named(
 def _found(type: type[C], rows: Sequence[Any]) -> Iterator[Found[C]]:
     for id, version, shape, data in rows:
         yield Found(id, decoded(type, shape, data), version)
-
-
-def _journal_mode(connection: sqlite3.Connection) -> str:
-    """The mode, after asking for a log that is written ahead."""
-    # Of two processes that make one file at the same moment, SQLite refuses one without waiting.
-    until = monotonic() + _PATIENCE_OF_A_READ
-    while True:
-        try:
-            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-        except sqlite3.OperationalError:
-            if monotonic() >= until:
-                raise
-            sleep(0.02)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -17,7 +17,6 @@ from shared.work.works import Part
 OLD = timedelta(days=35)
 """What phones still add to is left open: they deliver after weeks without a network, too."""
 
-
 EACH = timedelta(days=7)
 
 JOB = "seal"

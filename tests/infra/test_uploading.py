@@ -12,12 +12,13 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from infra.uploading import LEAST, MOST_FAILURES, CannotSend, Sent, Uploader
+from infra.uploading import MOST_FAILURES, CannotSend, Sent, Uploader
+from shared.blobs.protocol import STEP
 from shared.http.errors import Problem, unavailable
 from tests.http.asking import OWNER, PHONE, asker
 from tests.http.uploads import EML, Sender, sha256
 
-BIG = EML + b"x" * (4 * LEAST)
+BIG = EML + b"x" * (4 * STEP)
 
 
 class Quiet(WSGIRequestHandler):
@@ -91,7 +92,7 @@ class Told:
     slept: list[float] = field(default_factory=list)
 
     def send(self, base: str, file: Path, *, token: str = OWNER, **more: Any) -> Sent:
-        with Uploader(base, token, piece=LEAST, sleep=self.slept.append) as uploader:
+        with Uploader(base, token, piece=STEP, sleep=self.slept.append) as uploader:
             return uploader.send(file, sent=self.sent.append, hashed=self.hashed.append, **more)
 
 
@@ -103,7 +104,7 @@ def test_a_file_goes_in_pieces_and_its_import_begins(line: Line, base: str, file
     told = Told()
     sent = told.send(base, file)
     assert (sent.sha256, sent.moved, sent.state.state) == (sha256(BIG), len(BIG), "importing")
-    assert told.sent == [0, LEAST, 2 * LEAST, 3 * LEAST, 4 * LEAST, len(BIG)]
+    assert told.sent == [0, STEP, 2 * STEP, 3 * STEP, 4 * STEP, len(BIG)]
     assert told.hashed[-1] == len(BIG)
     assert is_whole(line)
     again = told.send(base, file)
@@ -120,20 +121,20 @@ def test_it_goes_on_where_it_was_cut_off(line: Line, base: str, file: Path) -> N
     told = Told()
 
     def interrupt(sent: int) -> None:
-        if sent == 2 * LEAST:
+        if sent == 2 * STEP:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), Uploader(base, OWNER, piece=LEAST) as uploader:
+    with pytest.raises(KeyboardInterrupt), Uploader(base, OWNER, piece=STEP) as uploader:
         uploader.send(file, sent=interrupt)
     sent = told.send(base, file)
-    assert told.sent[0] == 2 * LEAST
-    assert sent.moved == len(BIG) - 2 * LEAST
+    assert told.sent[0] == 2 * STEP
+    assert sent.moved == len(BIG) - 2 * STEP
     assert is_whole(line)
 
 
 @pytest.mark.parametrize("fault", ["refused", "lost", "cut"])
 @pytest.mark.parametrize(
-    "where", ["POST /upload", "bytes */", f"bytes {2 * LEAST}-", f"-{len(BIG) - 1}/", "/sent"]
+    "where", ["POST /upload", "bytes */", f"bytes {2 * STEP}-", f"-{len(BIG) - 1}/", "/sent"]
 )
 def test_every_request_may_fail_once(
     line: Line, base: str, file: Path, where: str, fault: str
@@ -148,15 +149,15 @@ def test_every_request_may_fail_once(
 
 def test_a_bad_line_gets_smaller_pieces(line: Line, base: str, file: Path) -> None:
     line.faults.extend([("bytes 0-", "refused")] * 2)
-    with Uploader(base, OWNER, piece=4 * LEAST, sleep=lambda _: None) as uploader:
+    with Uploader(base, OWNER, piece=4 * STEP, sleep=lambda _: None) as uploader:
         uploader.send(file)
     sizes = [asked.split()[-1] for asked in line.asked if "bytes 0-" in asked]
-    assert sizes == [f"0-{n * LEAST - 1}/{len(BIG)}" for n in (4, 2, 1)]
+    assert sizes == [f"0-{n * STEP - 1}/{len(BIG)}" for n in (4, 2, 1)]
     assert is_whole(line)
 
 
 def test_a_session_that_is_gone_is_replaced(line: Line, base: str, file: Path) -> None:
-    line.faults.append((f"bytes {LEAST}-", "gone"))
+    line.faults.append((f"bytes {STEP}-", "gone"))
     sent = Told().send(base, file)
     assert sent.state.state == "importing"
     sessions = {asked.split()[1] for asked in line.asked if "PUT" in asked}
@@ -189,7 +190,7 @@ def test_who_may_not_send_hears_why(base: str, file: Path, token: str, said: str
 
 
 def test_a_refused_piece_is_not_sent_for_ever(line: Line, base: str, file: Path) -> None:
-    line.faults.append((f"bytes {LEAST}-", "forbidden"))
+    line.faults.append((f"bytes {STEP}-", "forbidden"))
     with pytest.raises(CannotSend, match=r"refuses the file \(403\): go away"):
         Told().send(base, file)
 
@@ -209,7 +210,7 @@ def test_an_empty_file_is_not_sent(base: str, tmp_path: Path) -> None:
         Told().send(base, tmp_path / "empty")
 
 
-@pytest.mark.parametrize("at", [LEAST, len(BIG)])
+@pytest.mark.parametrize("at", [STEP, len(BIG)])
 def test_a_file_that_changes_meanwhile_is_said_to(
     line: Line, base: str, file: Path, at: int
 ) -> None:
@@ -217,7 +218,7 @@ def test_a_file_that_changes_meanwhile_is_said_to(
         if sent == at:
             os.utime(file, (1, 1))
 
-    uploader = Uploader(base, OWNER, piece=LEAST)
+    uploader = Uploader(base, OWNER, piece=STEP)
     with pytest.raises(CannotSend, match="was changed while it was sent"), uploader:
         uploader.send(file, sent=change)
     assert is_whole(line) == (at == len(BIG))

@@ -1,5 +1,6 @@
 """The judges of the simulation are judged: each of these engines or stores has one fault."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,9 +66,9 @@ class RecordsFirst(SimStore):
         return super().commit(family, id, over, lambda _: decide(added), (), raws)
 
 
-class _Altering(SimStore):
-    def altered(self, before: Job | None, after: Job) -> Job:
-        raise NotImplementedError
+class _Altering(SimStore, ABC):
+    @abstractmethod
+    def altered(self, before: Job | None, after: Job) -> Job: ...
 
     def commit(
         self,
