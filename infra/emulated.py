@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 
 from infra.cli.addresses import base_url, lan_address
+from infra.declarations import BadDeclaration, declaration
 from infra.emulators import (
     HOST,
     Missing,
@@ -40,9 +41,6 @@ from shared.commands.errors import Failed
 
 LOGS = BUILD / "emulated"
 
-PUBLIC = frozenset(("ingest", "query", "upload"))
-"""What the front door leads to. In the cloud nobody but the platform calls the others."""
-
 _PROJECT = "demo-yurt"  # demo-…: no tool ever takes it for a project in the cloud
 _POLL = 0.1
 
@@ -58,7 +56,7 @@ def run(host: str, port: int) -> None:
             _serve(host, port, stack)
     except KeyboardInterrupt:
         click.echo("Stopped.")
-    except (CannotStage, NoEnvironment, NotReady) as error:
+    except (BadDeclaration, CannotStage, NoEnvironment, NotReady) as error:
         raise Failed(str(error)) from error
 
 
@@ -80,7 +78,8 @@ def _serve(host: str, port: int, stack: contextlib.ExitStack) -> None:
         process.start()
         wait_until_ready(f"http://{HOST}:{ports[function]}/", process=process)
         watched[f"the function {function}"] = process
-    public = {function: port for function, port in ports.items() if function in PUBLIC}
+    # In the cloud nobody but the platform calls the others.
+    public = {f: port for f, port in ports.items() if declaration(f).exposure == "public"}
     _open(listener, public, stack)
     click.echo(_welcome(settings, list(public), logs))
     _watch(watched)
@@ -136,7 +135,7 @@ def _started(function: str, port: int, settings: Mapping[str, str], logs: Path) 
     return Process(
         command(staged, environment(function), port),
         log=logs / f"{function}.log",
-        env=variables(function, settings),
+        env=variables(function, settings, declaration(function).concurrency),
         cwd=logs,
     )
 

@@ -17,9 +17,6 @@ from infra.staging import BUILD, Staged, local_markers, requirement_set, taking_
 
 VENVS = BUILD / "venvs"
 
-THREADS = 8
-"""Requests that one instance answers at once: each waits for the store most of its time."""
-
 
 class NoEnvironment(Exception):
     """The packages could not be installed; the text is what pip said."""
@@ -59,13 +56,13 @@ def command(staged: Staged, environment: Path, port: int) -> list[str]:
     ]
 
 
-def variables(function: str, settings: Mapping[str, str]) -> dict[str, str]:
+def variables(function: str, settings: Mapping[str, str], threads: int = 8) -> dict[str, str]:
     """The whole environment of a function: nothing comes from ours but what is in `settings`."""
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "K_SERVICE": function,
-        "THREADS": str(THREADS),
+        "THREADS": str(threads),
         # A staged folder stays as it is deployed. And its files all have one time, by which Python
         # would take an old compiled one for that of a new source.
         "PYTHONDONTWRITEBYTECODE": "1",
