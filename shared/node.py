@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.blobs.kept import Kept
 from shared.blobs.protocol import Objects
@@ -20,6 +21,9 @@ from shared.search.protocol import Search
 from shared.settings import Settings, read_settings
 from shared.store.changing import current
 from shared.store.protocol import PutsSoon, Store, StoreError
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 
 def utc_now() -> datetime:
@@ -99,10 +103,17 @@ class Node:
         self.store.close()
 
 
-def open_node(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Node:
-    """Opens the store the settings name. `StoreError` when that cannot be done."""
+def open_node(
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+    credentials: "Credentials | None" = None,
+) -> Node:
+    """Opens the store the settings name. `StoreError` when that cannot be done.
+
+    credentials: for the cloud, those of the environment if none are given.
+    """
     objects = cache(lambda: _open_objects(settings))  # one, though two may ask for it
-    return Node(settings, _open_store(settings, objects), clock, objects)
+    return Node(settings, _open_store(settings, objects, credentials), clock, objects)
 
 
 def problem_of(settings: Settings) -> StoreError | None:
@@ -124,7 +135,11 @@ def problem_of(settings: Settings) -> StoreError | None:
     return None
 
 
-def _open_store(settings: Settings, objects: Callable[[], Objects]) -> Store:
+def _open_store(
+    settings: Settings,
+    objects: Callable[[], Objects],
+    credentials: "Credentials | None" = None,
+) -> Store:
     # Imported where they are needed: a home node never loads the cloud's client library.
     if settings.firestore is not None:
         from shared.store.firestore import FirestoreStore
@@ -133,6 +148,7 @@ def _open_store(settings: Settings, objects: Callable[[], Objects]) -> Store:
             settings.firestore.project,
             settings.firestore.database,
             objects if settings.bucket is not None else None,
+            credentials,
         )
     from shared.store.sqlite import SqliteStore
 

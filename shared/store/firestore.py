@@ -13,7 +13,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from google.api_core.datetime_helpers import DatetimeWithNanoseconds
@@ -61,6 +61,9 @@ from shared.store.raws import Raws
 from shared.store.shapes import kind_of, shape_of
 from shared.store.tracks import Tracks
 
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
 
 class _Put(NamedTuple):
     """What is to be put. given: how many of each kind."""
@@ -82,7 +85,7 @@ class FirestoreStore:
     """`Store` on one database. `FIRESTORE_EMULATOR_HOST` leads to the emulator instead.
 
     objects: opens where raws go when there are many, which most functions never meet; the caller
-    closes it.
+    closes it. credentials: those of the environment if none are given.
     """
 
     def __init__(
@@ -90,8 +93,9 @@ class FirestoreStore:
         project: str,
         database: str = "(default)",
         objects: Callable[[], Objects] | None = None,
+        credentials: "Credentials | None" = None,
     ) -> None:
-        self._gateway = Gateway(project, database)
+        self._gateway = Gateway(project, database, credentials)
         self._raws = Raws(self._gateway, objects)
         self._batches = Batches(self._gateway)
         self._tracks = Tracks(self._gateway, self._batches)

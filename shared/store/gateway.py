@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.api_core import exceptions
 from google.api_core.retry import Retry
@@ -17,6 +17,9 @@ from google.cloud import firestore
 from shared.meter import spend
 from shared.store.indexes import Index, Membership
 from shared.store.protocol import WITHIN, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 T = TypeVar("T")
 Reference = firestore.DocumentReference
@@ -79,9 +82,12 @@ class Patience:
 class Gateway:
     """Requests to one database. The client is made by whoever asks first; threads share it."""
 
-    def __init__(self, project: str, database: str) -> None:
+    def __init__(
+        self, project: str, database: str, credentials: "Credentials | None" = None
+    ) -> None:
         self._project = project
         self._database = database
+        self._credentials = credentials
         self._lock = threading.Lock()
         self._client: firestore.Client | None = None
         self._closed = False
@@ -231,7 +237,9 @@ class Gateway:
 
     def _connected(self) -> firestore.Client:
         try:
-            return firestore.Client(project=self._project, database=self._database)
+            return firestore.Client(
+                project=self._project, credentials=self._credentials, database=self._database
+            )
         except GoogleAuthError as error:
             raise StoreError(
                 f"there are no credentials for Firestore: {error}; on a machine of your own run "
