@@ -16,6 +16,8 @@ TABLES = (
     "photos",
     "chunks",
     "import_costs",
+    "household",
+    "layers",
 )
 
 
