@@ -2,6 +2,8 @@
 
 COMMANDS = {
     "up": "up",
+    "deploy": "deploy",
+    "undeploy": "undeploy",
     "pair": "pair",
     "devices": "devices",
     "unpair": "devices",

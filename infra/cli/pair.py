@@ -82,7 +82,7 @@ def pair(
         print_json(paired)
         _warn(paired)
         return
-    _show(paired)
+    show(paired)
     if paired.setup_link is None and paired.app != "other":
         click.echo(_ways_out(session, settings, running, paired.name))
 
@@ -92,7 +92,7 @@ def _warn(paired: "Paired") -> None:
         click.echo(click.wrap_text(f"\nWarning: {paired.warning}", width=78), err=True)
 
 
-def _show(paired: "Paired") -> None:
+def show(paired: "Paired") -> None:
     click.echo(f'"{paired.name}" is paired with {_APPS[paired.app]}. Its id is {paired.device}.')
     if paired.renewed:
         click.echo("The old credential works until this one is first used.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from infra.cloud.doors import Doors
     from shared.model.profile import Profile
     from shared.node import Node
     from shared.settings import Settings
@@ -39,13 +40,29 @@ def _program() -> str:
 class Session:
     """data: the folder given with --data, which goes before YURT_DATA and ./data.
 
-    program: what is typed in a shell to call `yurt`.
+    program: what is typed in a shell to call `yurt`. open_doors: to a project in the cloud, with
+    this environment; the real ones if none are given.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Callable[[], datetime] = _utc_now
     data: Path | None = None
     program: str = field(default_factory=_program)
+    open_doors: "Callable[[str, Mapping[str, str]], Doors] | None" = None
+
+    def cloud(self, project: str) -> "Doors":
+        """The doors to a cloud project, as whoever is signed in."""
+        from infra.cloud.doors import doors
+
+        return (self.open_doors or doors)(project, self.environ)
+
+    def is_looked_at(self) -> bool:
+        """Whether what is printed goes to a terminal, not to a file or log."""
+        return sys.stdout.isatty()
+
+    def is_asked_for(self) -> bool:
+        """Whether somebody is there who can answer a question."""
+        return sys.stdin.isatty()
 
     def settings(self) -> "Settings":
         from shared.settings import read_settings

@@ -1,0 +1,269 @@
+"""`yurt deploy`: a node in a cloud project, with one command."""
+
+import contextlib
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.session import STOPPED, Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from infra.cli.telling import Lines
+    from infra.cloud.deployment import Deployment
+    from infra.cloud.doors import Doors
+    from infra.cloud.plan import CloudNode
+    from infra.cloud.steps import Step
+    from shared.node import Node
+    from shared.settings import Settings
+
+_REGION = "us-central1"
+_PHONE = "phone"
+
+
+@click.command(short_help="Put the node on a cloud project of yours.")
+@click.argument("project")
+@click.option(
+    "--region",
+    metavar="R",
+    help=f"Where to; one of the free ones. Default: where it is already, else {_REGION}.",
+)
+@click.option(
+    "--bucket",
+    metavar="B",
+    help="The bucket's name, if PROJECT-yurt is taken by somebody else.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show the plan; asks nothing of the cloud.")
+@click.option("--cost", is_flag=True, help="Only show what was used of each free allowance.")
+@json_option
+@pass_session
+def deploy(
+    session: Session,
+    project: str,
+    region: str | None,
+    bucket: str | None,
+    dry_run: bool,
+    cost: bool,
+    as_json: bool,
+) -> None:
+    """Put the node on a project of Google Cloud, inside its free tier, or bring it up to date.
+
+    Shows what will be there, then makes what is missing, changes what differs, and leaves alone
+    what is right; a function is built only if something in it changed. Stopped at any moment, the
+    same command goes on where it was. At the end a report goes in and out as from a phone, and the
+    first time a code to pair one is shown.
+
+    The project needs a billing account, though what a household does costs nothing: Google runs no
+    functions without one. Sign in first: gcloud auth login.
+
+    \b
+    Examples:
+      yurt deploy my-project --dry-run
+      yurt deploy my-project
+      yurt deploy my-project --cost
+    """
+    if as_json and not cost:
+        raise click.UsageError("--json goes with --cost")
+    with in_plain_words():
+        if cost:
+            _show_cost(session, project, region, as_json)
+            return
+        node = _staged(project, region, bucket)
+        click.echo(plan_text(node))
+        if not dry_run:
+            _deploy(session, project, region, bucket)
+
+
+def _staged(project: str, region: str | None, bucket: str | None) -> "CloudNode":
+    """What would be deployed, known without asking the cloud."""
+    from infra.cloud.deployment import deployment
+    from infra.cloud.plan import cloud_node
+
+    return cloud_node(deployment(project, region or _REGION, bucket))
+
+
+def _deploy(session: Session, project: str, region: str | None, bucket: str | None) -> None:
+    from infra.cli.telling import Lines
+    from infra.cloud.executor import Executor
+
+    doors = session.cloud(project)
+    node = looked_up(doors, region, bucket)
+    steps = node.steps()
+    lines = Lines(len(steps))
+    with telling_what_is_left(steps, lines, "goes on where it was"):
+        Executor(doors.api, doors.gcloud, lines).deploy(steps)
+        _try_out(session, doors, node)
+
+
+def looked_up(doors: "Doors", region: str | None, bucket: str | None) -> "CloudNode":
+    """The same, of a project that was looked at: where its node is decides where it goes on."""
+    from infra.cloud.deployment import deployment
+    from infra.cloud.plan import cloud_node
+    from infra.cloud.preflight import preflight
+    from infra.cloud.steps import Blocked
+
+    doors.gcloud.check()
+    project = preflight(doors.api)
+    if region is not None and project.region not in (None, region):
+        raise Blocked(
+            f"the node of {doors.api.project} is in {project.region}; leave --region out, or take "
+            f"it down first: yurt undeploy {doors.api.project}"
+        )
+    there = region or project.region or _REGION
+    named = deployment(doors.api.project, there, bucket or project.bucket)
+    return cloud_node(named, project)
+
+
+def _try_out(session: Session, doors: "Doors", cloud: "CloudNode") -> None:
+    from infra.cloud.functions import public_base
+    from infra.cloud.smoke import smoke_test
+    from shared.node import open_node
+
+    place = cloud.deployment
+    base = public_base(doors.api, place)
+    private = [name for name, d in cloud.declared.items() if d.exposure == "private"]
+    node = open_node(_settings(place), session.clock, doors.credentials())
+    with contextlib.closing(node):
+        click.echo(f"\nTrying it out at {base} ...")
+        smoke_test(node, base, private, doors.send, doors.wait)
+        click.echo("A report went in and came out; nobody gets into the private functions.")
+        _remember_zone(session, node)
+        click.echo(f"\nYurt runs in {place.project}, at {base}\n")
+        _pair(session, node)
+    click.echo(_next(session, place))
+
+
+def _settings(place: "Deployment") -> "Settings":
+    from infra.cloud.deployment import DATABASE
+    from shared.settings import FirestoreDatabase, Settings
+
+    return Settings(firestore=FirestoreDatabase(place.project, DATABASE), public_base=place.origin)
+
+
+def _remember_zone(session: Session, node: "Node") -> None:
+    """Cloud Shell and build machines are set to UTC, which says nothing of their owner."""
+    from shared.commands.profile import set_profile, show_profile
+
+    zone = session.machine_zone()
+    if zone != "UTC" and not show_profile(node, zone).saved:
+        set_profile(node, zone)
+        click.echo(f"Your time zone is {zone}, as on this machine.")
+
+
+def _pair(session: Session, node: "Node") -> None:
+    """The first time a person looks: a log of a build is no place for a credential."""
+    from infra.cli.pair import show
+    from shared.commands.devices import device_states
+    from shared.commands.pairing import Base, pair
+
+    paired = [state.name for state in device_states(node) if state.paired]
+    if paired:
+        click.echo(f"Paired: {', '.join(paired)}.")
+    elif not session.is_looked_at():
+        click.echo("No phone is paired yet; `yurt pair phone` (below) does it.")
+    else:
+        show(pair(node, _PHONE, None, Base(str(node.settings.public_base))))
+
+
+def _next(session: Session, place: "Deployment") -> str:
+    yurt = session.program
+    return f"""
+To ask it, or to pair more phones, from this machine:
+
+  export YURT_STORE=firestore YURT_PROJECT={place.project} YURT_BUCKET={place.bucket}
+  export YURT_PUBLIC_BASE={place.origin}
+  {yurt} where
+  {yurt} pair tablet
+
+What was used of the free tier:   {yurt} deploy {place.project} --cost
+What was changed by hand:         {yurt} doctor --project {place.project}"""
+
+
+def _show_cost(session: Session, project: str, region: str | None, as_json: bool) -> None:
+    from infra.cloud.deployment import deployment
+    from infra.cloud.usage import usage, usage_text
+
+    doors = session.cloud(deployment(project, region or _REGION).project)
+    doors.gcloud.check()
+    found = usage(doors.api, region or _REGION, session.clock())
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(usage_text(found))
+
+
+def plan_text(node: "CloudNode") -> str:
+    """What will be there, and whether that is free; known without asking the cloud.
+
+    `Blocked` if it is not.
+    """
+    from infra.cloud.allowances import allowances
+    from infra.cloud.freetier import taken
+
+    place = node.deployment
+    lines = [f"In the project {place.project}, region {place.region}, there will be:", ""]
+    lines += [_wrapped(f"{step.title}: {step.wanted}") for step in node.steps()]
+    lines += ["", "Of the free tier this takes, before any data comes:", ""]
+    for line in taken(node.declared, allowances()):
+        note = f" ({line.note})" if line.note else ""
+        unit, free = line.allowance.unit, line.allowance.amount
+        lines.append(_wrapped(f"{line.used:g} of {free:g} {unit}{note}"))
+    lines.append(_wrapped(_AT_REST))
+    return "\n".join(lines) + "\n"
+
+
+_AT_REST = (
+    "nothing else: instances begin with a request and end with none, and the region, the one "
+    "database and the bucket are free ones. What data takes: --cost"
+)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(
+        text, 88, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+    )
+
+
+@contextlib.contextmanager
+def telling_what_is_left(steps: "Sequence[Step]", lines: "Lines", goes_on: str) -> Iterator[None]:
+    """Whatever ends it before its end, its owner learns how far it came."""
+    from infra.cli.telling import left_over
+    from infra.cloud.executor import StepFailed
+    from infra.cloud.remedies import explained
+    from shared.commands.errors import Failed
+
+    try:
+        yield
+    except StepFailed as error:
+        raise Failed(
+            f"{error.step.title}: {explained(error.cause)}.\n"
+            f"{left_over(steps, lines.ended)}. The same command {goes_on}."
+        ) from error
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nStopped: {left_over(steps, lines.ended) or 'all steps are done'}. A function that "
+            f"was being built may still become built. The same command {goes_on}.",
+            err=True,
+        )
+        sys.exit(STOPPED)
+
+
+@contextlib.contextmanager
+def in_plain_words() -> Iterator[None]:
+    """Errors that are expected, as `Failed`."""
+    from infra.cloud.api import ApiError, Unreachable
+    from infra.cloud.remedies import explained
+    from infra.cloud.smoke import SmokeTestFailed
+    from infra.cloud.steps import Blocked
+    from infra.declarations import BadDeclaration
+    from infra.staging import CannotStage
+    from shared.commands.errors import Failed
+
+    try:
+        yield
+    except (Blocked, BadDeclaration, CannotStage, SmokeTestFailed) as error:
+        raise Failed(str(error)) from error
+    except (ApiError, Unreachable) as error:
+        raise Failed(f"{explained(error)}; then run the same command again") from error

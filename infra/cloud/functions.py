@@ -1,0 +1,250 @@
+"""The functions: each built from its staged folder, and run as its declaration says."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from infra.cloud import secrets
+from infra.cloud.api import Api, ApiError, Call, part
+from infra.cloud.deployment import Deployment
+from infra.cloud.steps import Blocked, Change, Deploy, Step, Wait
+from infra.declarations import Declaration
+from infra.staging import RUNTIME, Staged
+
+VERSION_LABEL = "yurt-version"
+"""Its value names the staged bytes and the settings: a function that has it is up to date."""
+
+_ENVIRONMENT = "ENVIRONMENT"
+_UNITS = {"Ki": 1 << 10, "K": 1000, "Mi": 1 << 20, "M": 10**6, "Gi": 1 << 30, "G": 10**9}
+
+
+class Found(NamedTuple):
+    """function: as the API says it, or None. secrets: the number of the version of each secret."""
+
+    function: Mapping[str, Any] | None
+    secrets: Mapping[str, int]
+
+
+def is_ours(function: Mapping[str, Any]) -> bool:
+    return VERSION_LABEL in function.get("labels", {})
+
+
+def deployed(api: Api, location: str) -> list[Any]:
+    """The functions there are; none where the service was never enabled."""
+    try:
+        return list(api.pages("cloudfunctions", f"v2/{location}/functions", "functions"))
+    except ApiError as error:
+        if error.reason == "SERVICE_DISABLED":
+            return []
+        raise
+
+
+def public_base(api: Api, deployment: Deployment) -> str:
+    """The URL below which the functions are, as the platform says it."""
+    for function in deployed(api, deployment.location):
+        name = str(function["name"]).rpartition("/")[2]
+        url = str(function.get("url", ""))
+        if is_ours(function) and url.endswith(f"/{name}"):
+            return url.removesuffix(f"/{name}")
+    return deployment.origin
+
+
+class Function(Step):
+    beside = True
+
+    def __init__(
+        self, deployment: Deployment, number: str, staged: Staged, declared: Declaration
+    ) -> None:
+        name = staged.function
+        self.title = f"function {name}"
+        self.wanted = (
+            f"{declared.exposure}, {declared.memory}, {declared.cpu:g} CPU, up to "
+            f"{declared.max_instances} x {declared.concurrency} requests at once"
+        )
+        self._deployment = deployment
+        self._number = number
+        self._staged = staged
+        self._declared = declared
+        self._path = f"v2/{deployment.location}/functions/{name}"
+
+    def look(self, api: Api) -> Found:
+        names = {variable: secrets.SECRETS[variable] for variable in self._declared.secrets}
+        numbers = {
+            secret: secrets.newest_enabled(secrets.versions(api, self._deployment.project, secret))
+            for secret in names.values()
+        }
+        found = {secret: number for secret, number in numbers.items() if number is not None}
+        return Found(api.get("cloudfunctions", self._path), found)
+
+    def decide(self, found: Found) -> Sequence[Change]:
+        function = found.function
+        if function is None:
+            return [Change("build and deploy", self._deploy(found.secrets))]
+        if not is_ours(function):
+            raise Blocked(
+                f"a function {self._staged.function} is there that Yurt did not deploy; delete it "
+                f"(gcloud functions delete {self._staged.function} "
+                f"--region={self._deployment.region} --project={self._deployment.project}), or "
+                "deploy to a project of its own"
+            )
+        if function.get("state") in ("DEPLOYING", "DELETING"):
+            return [Change("wait for what goes on there", Wait())]
+        wrong = self._wrong(function, found.secrets)
+        if not wrong:
+            return ()
+        return [Change(f"build and deploy: {', '.join(wrong)}", self._deploy(found.secrets))]
+
+    def removal(self, found: Found) -> Sequence[Change]:
+        if found.function is None or not is_ours(found.function):
+            return ()
+        return [Change("delete", Call("DELETE", "cloudfunctions", self._path))]
+
+    def _wrong(self, function: Mapping[str, Any], versions: Mapping[str, int]) -> list[str]:
+        """What about it is not as wanted, in words."""
+        said = function.get("serviceConfig", {})
+        checks = {
+            "it changed": function.get("labels", {}).get(VERSION_LABEL) == self._version(),
+            "it is not running": function.get("state") == "ACTIVE",
+            "memory": _bytes(said.get("availableMemory")) == _bytes(self._declared.memory),
+            "CPU": float(said.get("availableCpu") or 0) == self._declared.cpu,
+            "concurrency": said.get("maxInstanceRequestConcurrency", 1)
+            == self._declared.concurrency,
+            "most instances": said.get("maxInstanceCount") == self._declared.max_instances,
+            "least instances": not said.get("minInstanceCount"),
+            "timeout": said.get("timeoutSeconds") == self._declared.timeout,
+            "account": said.get("serviceAccountEmail") == self._account,
+            "environment": self._variables().items()
+            <= said.get("environmentVariables", {}).items(),
+            "secrets": self._secrets(versions)
+            == {
+                (secret["key"], secret["secret"], secret["version"])
+                for secret in said.get("secretEnvironmentVariables", ())
+            },
+        }
+        return [name for name, right in checks.items() if not right]
+
+    @property
+    def _account(self) -> str:
+        return self._deployment.account(self._staged.function)
+
+    def _secrets(self, versions: Mapping[str, int]) -> set[tuple[str, str, str]]:
+        names = {variable: secrets.SECRETS[variable] for variable in self._declared.secrets}
+        return {(key, name, str(versions.get(name, "latest"))) for key, name in names.items()}
+
+    def _variables(self) -> dict[str, str]:
+        """The environment, without what the platform adds."""
+        deployment = self._deployment
+        variables = {
+            "YURT_STORE": "firestore",
+            "YURT_PROJECT": deployment.project,
+            "YURT_BUCKET": deployment.bucket,
+            "YURT_PUBLIC_BASE": deployment.origin,
+            # Lines of a log say which request they are of. The platform sets it for new functions
+            # only, and would drop it at the first update.
+            "LOG_EXECUTION_ID": "true",
+            # As many as requests that come at once: otherwise they wait for each other.
+            "THREADS": str(self._declared.concurrency),
+        }
+        if self._declared.roles.queue:
+            variables |= {
+                "YURT_TASKS_QUEUE": deployment.queue,
+                "YURT_TASKS_TARGET": deployment.private_url("{work}", self._number),
+                "YURT_TASKS_ACCOUNT": deployment.caller,
+            }
+        return variables
+
+    def _version(self) -> str:
+        made_of = json.dumps([self._staged.sha256, self._options(), self._variables()])
+        return hashlib.sha256(made_of.encode()).hexdigest()[:40]
+
+    def _options(self) -> list[str]:
+        deployment, declared = self._deployment, self._declared
+        builder = f"projects/{deployment.project}/serviceAccounts/{deployment.builder}"
+        return [
+            "--gen2",
+            f"--project={deployment.project}",
+            f"--region={deployment.region}",
+            f"--runtime={RUNTIME}",
+            f"--entry-point={self._staged.function}",
+            f"--service-account={self._account}",
+            f"--build-service-account={builder}",
+            f"--docker-repository={deployment.repository}",
+            f"--memory={declared.memory}",
+            f"--cpu={declared.cpu:g}",
+            f"--concurrency={declared.concurrency}",
+            f"--timeout={declared.timeout}s",
+            "--min-instances=0",
+            f"--max-instances={declared.max_instances}",
+            "--ingress-settings=all",
+            # Always said, since without it gcloud may ask. It is no less than the step after it
+            # grants: with `no`, gcloud would close a public function at each update until that
+            # step, and phones give up what they are refused.
+            f"--{'' if declared.exposure == 'public' else 'no-'}allow-unauthenticated",
+            *self._trigger(),
+        ]
+
+    def _trigger(self) -> list[str]:
+        if self._declared.event is None:
+            return ["--trigger-http"]
+        return [
+            f"--trigger-event-filters=type={self._declared.event.type}",
+            f"--trigger-event-filters=bucket={self._deployment.bucket}",
+            f"--trigger-location={self._deployment.region}",
+            f"--trigger-service-account={self._deployment.caller}",
+            "--retry",
+        ]
+
+    def _deploy(self, versions: Mapping[str, int]) -> Deploy:
+        given = sorted(self._secrets(versions))
+        listed = ",".join(f"{key}={secret}:{version}" for key, secret, version in given)
+        return Deploy(
+            (
+                "functions",
+                "deploy",
+                self._staged.function,
+                *self._options(),
+                f"--source={os.fspath(self._staged.folder)}",
+                f"--env-vars-file={_ENVIRONMENT}",
+                f"--set-secrets={listed}" if listed else "--clear-secrets",
+                f"--update-labels={VERSION_LABEL}={self._version()}",
+                "--quiet",
+                "--verbosity=error",
+            ),
+            ((_ENVIRONMENT, json.dumps(self._variables())),),
+        )
+
+
+class Strays(Step):
+    """Functions of ours that this version of Yurt does not have any more."""
+
+    def __init__(self, deployment: Deployment, names: Iterable[str]) -> None:
+        self.title = "functions of earlier versions"
+        self.wanted = "deleted"
+        self._location = deployment.location
+        self._names = frozenset(names)
+
+    def look(self, api: Api) -> Any:
+        return deployed(api, self._location)
+
+    def decide(self, found: Any) -> Sequence[Change]:
+        names = sorted(f["name"].rpartition("/")[2] for f in found if is_ours(f))
+        return [
+            Change(
+                f"delete the function {name}",
+                Call("DELETE", "cloudfunctions", f"v2/{self._location}/functions/{part(name)}"),
+            )
+            for name in names
+            if name not in self._names
+        ]
+
+    def removal(self, found: Any) -> Sequence[Change]:
+        return self.decide(found)
+
+
+def _bytes(text: object) -> int:
+    """`512Mi`, `512M`, `1Gi`; 0 for what is none of these."""
+    found = re.fullmatch(r"(\d+)([KMG]i?)?B?", str(text))
+    return int(found[1]) * _UNITS.get(found[2] or "", 1) if found else 0

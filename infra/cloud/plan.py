@@ -1,0 +1,174 @@
+"""All that a node is made of, in the order in which it comes to be."""
+
+import secrets as randomness
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.cloud import policies
+from infra.cloud.accounts import ServiceAccounts
+from infra.cloud.bucket import Bucket, StorageAccount
+from infra.cloud.budget import Budget
+from infra.cloud.database import Database, Exemptions, Indexes, IndexesAreBuilt, Rules
+from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment, member
+from infra.cloud.functions import Function, Strays
+from infra.cloud.policies import Grant, Roles
+from infra.cloud.preflight import Project
+from infra.cloud.queue import Queue
+from infra.cloud.repository import Repository
+from infra.cloud.schedule import Jobs
+from infra.cloud.secrets import SECRETS, OldVersions, Secret
+from infra.cloud.services import EnabledServices
+from infra.cloud.steps import Step
+from infra.declarations import Declaration, declarations
+from infra.staging import BUILD, ROOT, Staged, stage
+from shared.sealing import KEY_BYTES
+
+_SOURCES = (
+    "sources of functions only",
+    'resource.name.startsWith("projects/_/buckets/gcf-v2-")',
+)
+"""What the account that builds may read: it runs what packages bring along, so not the owner's
+data. The platform keeps the sources in buckets whose names begin so."""
+
+
+def _new_key() -> str:
+    return randomness.token_hex(KEY_BYTES)
+
+
+@dataclass(frozen=True)
+class CloudNode:
+    """What is deployed. number, billing_account: the project's; what they are is not known as long
+    as nobody looked, and no plan shows them."""
+
+    deployment: Deployment
+    declared: Mapping[str, Declaration]
+    staged: Mapping[str, Staged]
+    number: str = "NUMBER"
+    billing_account: str = "billingAccounts/ID"
+    new_key: Callable[[], str] = _new_key
+
+    def steps(self) -> list[Step]:
+        return [*self._platform(), *self._functions(), *self._at_last()]
+
+    def _platform(self) -> Iterable[Step]:
+        deployment = self.deployment
+        yield EnabledServices(deployment)
+        yield Database(deployment)
+        yield Indexes(deployment)
+        yield Exemptions(deployment)
+        yield Rules(deployment)
+        yield ServiceAccounts(deployment, self._purposes())
+        yield Bucket(deployment, self.number)
+        yield StorageAccount(deployment)
+        yield Secret(deployment, MASTER_KEY_SECRET, self.new_key)
+        yield Repository(deployment)
+        yield Queue(deployment)
+        yield from self._roles()
+
+    def _roles(self) -> Iterable[Step]:
+        deployment, declared = self.deployment, self.declared
+        roles = {name: d.roles for name, d in declared.items()}
+        yield Roles(
+            deployment,
+            "roles in the project",
+            policies.of_project(deployment.project),
+            self._project_grants(),
+            stays="Cloud Storage may still publish events in the project, as others may need",
+        )
+        yield Roles(
+            deployment,
+            "roles on the bucket",
+            policies.of_bucket(deployment.bucket),
+            self._grants({name: r.bucket for name, r in roles.items()}),
+        )
+        yield Roles(
+            deployment,
+            "roles on the task queue",
+            policies.of_queue(deployment.queue),
+            self._grants({name: r.queue for name, r in roles.items()}),
+        )
+        yield Roles(
+            deployment,
+            "roles on the caller's account",
+            policies.of_account(deployment.project, deployment.caller),
+            self._grants({name: r.caller for name, r in roles.items()}),
+        )
+        for variable, secret in SECRETS.items():
+            readers = [name for name, d in declared.items() if variable in d.secrets]
+            yield Roles(
+                deployment,
+                f"roles on {secret}",
+                policies.of_secret(f"projects/{deployment.project}/secrets/{secret}"),
+                self._grants(dict.fromkeys(readers, ("roles/secretmanager.secretAccessor",))),
+            )
+        builder = Grant("roles/artifactregistry.writer", member(deployment.builder))
+        yield Roles(
+            deployment,
+            "roles on the image repository",
+            policies.of_repository(deployment.repository),
+            [builder],
+        )
+
+    def _project_grants(self) -> Iterable[Grant]:
+        yield from self._grants({name: d.roles.project for name, d in self.declared.items()})
+        builder = member(self.deployment.builder)
+        yield Grant("roles/logging.logWriter", builder)
+        yield Grant("roles/storage.objectViewer", builder, _SOURCES)
+        if any(d.event for d in self.declared.values()):
+            # As https://cloud.google.com/eventarc/docs/all-roles-permissions asks for it.
+            yield Grant("roles/eventarc.eventReceiver", member(self.deployment.caller))
+            storage = f"service-{self.number}@gs-project-accounts.iam.gserviceaccount.com"
+            yield Grant("roles/pubsub.publisher", member(storage))
+
+    def _grants(self, roles: Mapping[str, Sequence[str]]) -> Iterable[Grant]:
+        for function, named in roles.items():
+            for role in named:
+                yield Grant(role, member(self.deployment.account(function)))
+
+    def _purposes(self) -> dict[str, str]:
+        deployment = self.deployment
+        functions = {deployment.account(name): f"the function {name}" for name in self.declared}
+        return {
+            **functions,
+            deployment.caller: "calls private functions",
+            deployment.builder: "builds the functions",
+        }
+
+    def _functions(self) -> Iterable[Step]:
+        deployment = self.deployment
+        yield Strays(deployment, self.declared)
+        for name, declared in self.declared.items():
+            yield Function(deployment, self.number, self.staged[name], declared)
+        for name, declared in self.declared.items():
+            who = "allUsers" if declared.exposure == "public" else member(deployment.caller)
+            yield Roles(
+                deployment,
+                f"who may call {name}",
+                policies.of_service(f"{deployment.location}/services/{name}"),
+                [Grant("roles/run.invoker", who)],
+            )
+
+    def _at_last(self) -> Iterable[Step]:
+        yield OldVersions(self.deployment, MASTER_KEY_SECRET)
+        yield Jobs(self.deployment, self.number, self.declared)
+        yield Budget(self.deployment, self.number, self.billing_account)
+        yield IndexesAreBuilt(self.deployment)
+
+
+def cloud_node(
+    deployment: Deployment,
+    project: Project | None = None,
+    *,
+    root: Path = ROOT,
+    build: Path = BUILD,
+) -> CloudNode:
+    """The node of a checkout, staged below `build`. project: once it was looked at.
+
+    `BadDeclaration` or `CannotStage` when the checkout cannot be deployed.
+    """
+    declared = declarations(root)
+    staged = {name: stage(name, build, root=root) for name in declared}
+    if project is None:
+        return CloudNode(deployment, declared, staged)
+    return CloudNode(deployment, declared, staged, project.number, project.billing_account)

@@ -1,0 +1,65 @@
+"""The queue of deferred calls, of Cloud Tasks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from infra.cloud.api import Api, Call
+from infra.cloud.deployment import QUEUE, Deployment
+from infra.cloud.settled import differs
+from infra.cloud.steps import Change, Step
+
+MOST_ATTEMPTS = 100
+AT_ONCE = 2
+"""As many chunks as `work` has instances: one more would be refused, and called again later."""
+
+_SETTINGS = {
+    # A chunk takes seconds to minutes. What is beyond some a second would only be refused.
+    "rateLimits": {"maxDispatchesPerSecond": 5, "maxConcurrentDispatches": AT_ONCE},
+    # As at home, but for the first pause: a chunk that fails here has cost a share of a quota.
+    "retryConfig": {
+        "maxAttempts": MOST_ATTEMPTS,
+        "minBackoff": "5s",
+        "maxBackoff": "3600s",
+        "maxDoublings": 10,
+    },
+}
+
+
+class Queue(Step):
+    def __init__(self, deployment: Deployment) -> None:
+        self.title = f"task queue {QUEUE}"
+        self.wanted = f"{AT_ONCE} calls at once, {MOST_ATTEMPTS} attempts at most"
+        self.stays = (
+            "the task queue stays, paused and empty: it costs nothing, and its name could not be "
+            "used again for a week"
+        )
+        self._deployment = deployment
+        self._path = f"v2/{deployment.queue}"
+
+    def look(self, api: Api) -> Any:
+        return api.get("cloudtasks", self._path)
+
+    def decide(self, found: Any) -> Sequence[Change]:
+        if found is None:
+            path = f"v2/{self._deployment.location}/queues"
+            body = {"name": self._deployment.queue, **_SETTINGS}
+            return [Change("create", Call("POST", "cloudtasks", path, body=body))]
+        changes = []
+        wrong = differs(_SETTINGS, found)
+        if wrong:
+            query = {"updateMask": "rateLimits,retryConfig"}
+            call = Call("PATCH", "cloudtasks", self._path, query, _SETTINGS)
+            changes.append(Change(f"set {', '.join(wrong)}", call))
+        if found.get("state") == "PAUSED":
+            changes.append(
+                Change("resume", Call("POST", "cloudtasks", f"{self._path}:resume", body={}))
+            )
+        return changes
+
+    def removal(self, found: Any) -> Sequence[Change]:
+        if found is None or found.get("state") == "PAUSED":
+            return ()
+        return [
+            Change("pause", Call("POST", "cloudtasks", f"{self._path}:pause", body={})),
+            Change("empty", Call("POST", "cloudtasks", f"{self._path}:purge", body={})),
+        ]

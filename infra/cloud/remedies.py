@@ -1,0 +1,91 @@
+"""What went wrong, in words that say what to do; and what passes by itself."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from infra.cloud.api import ApiError, Unreachable
+from infra.cloud.gcloud import GcloudFailed
+
+_PASSING_STATUS = (409, 429, 500, 502, 503, 504)
+"""409: two did the same at once, or what is being made cannot be seen yet. Looking again tells."""
+_PASSING_REASONS = ("SERVICE_DISABLED", "conditionNotMet", "rateLimitExceeded")
+_PASSING_WORDS = re.compile(
+    # A service account, a queue or a role that was made or given a moment ago.
+    r"service account .* does not exist|wait at least a minute|service agent"
+    # Two who do the same at once.
+    r"|concurrent|already in progress|another operation|\bABORTED\b"
+    r"|status=\[(409|429|500|502|503|504)\]|UNAVAILABLE|try again"
+    # How gcloud ends when the network is away for longer than it tries by itself.
+    r"|\(ConnectionError\)|timed out",
+    re.IGNORECASE,
+)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same may succeed in a while, though nobody mends anything."""
+    if isinstance(error, Unreachable):
+        return True
+    if isinstance(error, GcloudFailed):
+        return _PASSING_WORDS.search(str(error)) is not None
+    if not isinstance(error, ApiError) or _is_final(error):
+        return False
+    return (
+        error.status in _PASSING_STATUS
+        or error.reason in _PASSING_REASONS
+        or _PASSING_WORDS.search(error.message) is not None
+    )
+
+
+def _is_final(error: ApiError) -> bool:
+    return "too recently" in error.message
+
+
+def explained(error: Exception) -> str:
+    """What stood in the way, and what to do about it."""
+    if isinstance(error, Unreachable):
+        return f"{error}; check the network"
+    if isinstance(error, GcloudFailed):
+        return f"gcloud said: {error}"
+    if isinstance(error, ApiError):
+        remedy = next((r.says for r in _REMEDIES if r.meant(error)), "")
+        return f"{error.service} said: {error.message.rstrip('.')}{remedy and f'; {remedy}'}"
+    return str(error)
+
+
+class _Remedy(NamedTuple):
+    meant: Callable[[ApiError], bool]
+    says: str
+
+
+def _says(words: str) -> Callable[[ApiError], bool]:
+    return lambda error: re.search(words, error.message, re.IGNORECASE) is not None
+
+
+_REMEDIES = (
+    _Remedy(
+        _says("permitted customer|organization policy|constraints/"),
+        "a policy of your organisation forbids it: ask its administrator, or deploy to a project "
+        "outside of the organisation",
+    ),
+    _Remedy(
+        _says("too recently"),
+        "Google keeps the name of a deleted queue for a week: wait that long, or deploy to another "
+        "project",
+    ),
+    _Remedy(
+        lambda error: error.reason == "SERVICE_DISABLED",
+        "it was enabled, but that is not known everywhere yet: wait some minutes",
+    ),
+    _Remedy(_says("billing"), "see to the project's billing account in the console"),
+    _Remedy(
+        lambda error: error.status == 429,
+        "a quota is used up: wait until it is renewed, those of a day at midnight in California",
+    ),
+    _Remedy(
+        lambda error: error.status == 403,
+        "ask the owner of the project for roles/owner, or for the role that has this permission",
+    ),
+    _Remedy(lambda error: error.status == 401, "sign in again: gcloud auth login"),
+    _Remedy(lambda error: error.status >= 500, "that is Google's own trouble: wait some minutes"),
+)

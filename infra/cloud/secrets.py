@@ -1,0 +1,109 @@
+"""The secrets of a node: what functions are given in their environment."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from infra.cloud.api import Api, Call, part
+from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment
+from infra.cloud.steps import Change, Step
+
+SECRETS: Mapping[str, str] = {"YURT_MASTER_KEY": MASTER_KEY_SECRET}
+"""The name of the secret of each variable."""
+
+_REGRET = "604800s"
+"""How long a destroyed version can be had back, by enabling it again: a week."""
+
+
+def versions(api: Api, project: str, secret: str) -> list[Any]:
+    """Those that were not destroyed, newest first; none if there is no such secret."""
+    path = f"v1/projects/{part(project)}/secrets/{secret}"
+    page = api.get("secretmanager", f"{path}/versions", {"pageSize": "100"})
+    found = [v for v in (page or {}).get("versions", ()) if v.get("state") != "DESTROYED"]
+    return sorted(found, key=version_number, reverse=True)
+
+
+def version_number(version: Mapping[str, Any]) -> int:
+    return int(version["name"].rpartition("/")[2])
+
+
+def newest_enabled(found: Sequence[Mapping[str, Any]]) -> int | None:
+    """The number of the version that is used."""
+    return next((version_number(v) for v in found if v.get("state") == "ENABLED"), None)
+
+
+class Secret(Step):
+    """new: makes the text that it begins with."""
+
+    def __init__(self, deployment: Deployment, secret: str, new: Callable[[], str]) -> None:
+        self.title = f"secret {secret}"
+        self.wanted = "made at random the first time, then kept"
+        self.stays = (
+            "the master key stays, in Secret Manager: without it, keys of phones that encrypt "
+            "cannot be read; to delete it for good: gcloud secrets delete "
+            f"{secret} --project={deployment.project}"
+        )
+        self._project = deployment.project
+        self._secret = secret
+        self._new = new
+        self._path = f"v1/projects/{part(deployment.project)}/secrets"
+
+    def look(self, api: Api) -> Any:
+        """The secret, or None, and its versions."""
+        there = api.get("secretmanager", f"{self._path}/{self._secret}")
+        return there, versions(api, self._project, self._secret) if there else []
+
+    def decide(self, found: Any) -> Sequence[Change]:
+        there, of_it = found
+        changes = []
+        if there is None:
+            body = {"replication": {"automatic": {}}, "versionDestroyTtl": _REGRET}
+            call = Call("POST", "secretmanager", self._path, {"secretId": self._secret}, body)
+            changes.append(Change("create", call))
+        if newest_enabled(of_it) is None:
+            data = base64.b64encode(self._new().encode()).decode()
+            path = f"{self._path}/{self._secret}:addVersion"
+            call = Call("POST", "secretmanager", path, body={"payload": {"data": data}})
+            changes.append(Change("make a key at random", call))
+        return changes
+
+
+class OldVersions(Step):
+    """Each that is not destroyed counts against the six that are free.
+
+    It comes after the functions, which use the newest from then on.
+    """
+
+    def __init__(self, deployment: Deployment, secret: str) -> None:
+        self.title = f"old versions of {secret}"
+        self.wanted = "destroyed, so that they cost nothing"
+        self._project = deployment.project
+        self._secret = secret
+
+    def look(self, api: Api) -> Any:
+        return versions(api, self._project, self._secret)
+
+    def decide(self, found: Any) -> Sequence[Change]:
+        newest = newest_enabled(found)
+        old = [
+            version
+            for version in found
+            if newest is not None
+            and version_number(version) < newest
+            and "scheduledDestroyTime" not in version
+        ]
+        return [
+            Change(
+                f"destroy version {version_number(version)} (for a week it can be had back: gcloud "
+                f"secrets versions enable {version_number(version)} --secret={self._secret})",
+                # By the id of the project, as all else is named; the API answers with its number.
+                Call(
+                    "POST",
+                    "secretmanager",
+                    f"v1/projects/{part(self._project)}/secrets/{self._secret}/versions/"
+                    f"{version_number(version)}:destroy",
+                    body={},
+                ),
+            )
+            for version in old
+        ]

@@ -1,0 +1,577 @@
+"""A deployment on a strict fake of Google's APIs: what comes of it, again and after anything."""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.cloud.api import Response
+from infra.cloud.executor import StepFailed
+from infra.cloud.functions import VERSION_LABEL
+from infra.cloud.preflight import preflight
+from infra.cloud.steps import Blocked
+from infra.declarations import declarations
+from infra.emulators import RULES
+from tests.google.fake import FakeGoogle
+from tests.google.requests import ask
+from tests.infra.cloud.gcloud import InProcessGcloud
+from tests.infra.cloud.project import NOW, Killed, Project, checkout, lasting
+
+FUNCTIONS = ["ingest", "media", "query", "upload", "work"]
+
+BUCKET, QUEUE = "buckets/p-yurt-yurt", "projects/p-yurt/locations/us-central1/queues/yurt"
+CALLER = "yurt-caller@p-yurt.iam.gserviceaccount.com"
+STORAGE_AGENT = "service-123456789012@gs-project-accounts.iam.gserviceaccount.com"
+ACTING = {f"projects/p-yurt/serviceAccounts/{CALLER}": {"roles/iam.serviceAccountUser"}}
+WRITING = {
+    "projects/p-yurt": {"roles/datastore.user"},
+    BUCKET: {"roles/storage.objectUser"},
+}
+SERVICES = "projects/p-yurt/locations/us-central1/services"
+
+ROLES: dict[str, dict[str, set[str]]] = {
+    "yurt-fn-ingest": {
+        **WRITING,
+        "projects/p-yurt/secrets/yurt-master-key": {"roles/secretmanager.secretAccessor"},
+    },
+    "yurt-fn-query": {
+        "projects/p-yurt": {"roles/datastore.user"},
+        BUCKET: {"roles/storage.objectViewer"},
+    },
+    "yurt-fn-upload": {**WRITING, **ACTING, QUEUE: {"roles/cloudtasks.enqueuer"}},
+    "yurt-fn-media": {**WRITING, **ACTING, QUEUE: {"roles/cloudtasks.enqueuer"}},
+    "yurt-fn-work": {
+        **WRITING,
+        **ACTING,
+        QUEUE: {"roles/cloudtasks.enqueuer", "roles/cloudtasks.viewer"},
+    },
+    "yurt-caller": {
+        "projects/p-yurt": {"roles/eventarc.eventReceiver"},
+        f"{SERVICES}/media": {"roles/run.invoker"},
+        f"{SERVICES}/work": {"roles/run.invoker"},
+    },
+    "yurt-build": {
+        "projects/p-yurt": {"roles/logging.logWriter", "roles/storage.objectViewer"},
+        "projects/p-yurt/locations/us-central1/repositories/yurt": {
+            "roles/artifactregistry.writer"
+        },
+    },
+}
+"""All that each account may do. A role more is a mistake, or has its reason in the commit."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("deployed"))
+
+
+@pytest.fixture(scope="module")
+def complete(root: Path) -> dict[str, Any]:
+    """The state that every deployment ends in, whatever came between."""
+    project = Project(root)
+    project.deploy()
+    return lasting(project.fake)
+
+
+@pytest.fixture
+def project(root: Path) -> Project:
+    return Project(root)
+
+
+def roles(fake: FakeGoogle) -> dict[str, dict[str, set[str]]]:
+    accounts = [member for member in fake.state()["iam.googleapis.com"] if "yurt-" in member]
+    emails = [account.rpartition("/")[2] for account in accounts]
+    return {email.partition("@")[0]: fake.roles_of(f"serviceAccount:{email}") for email in emails}
+
+
+# What is there
+
+
+def test_each_account_has_exactly_its_roles(project: Project) -> None:
+    project.deploy()
+    assert roles(project.fake) == ROLES
+    assert project.fake.roles_of(f"serviceAccount:{STORAGE_AGENT}") == {
+        "projects/p-yurt": {"roles/pubsub.publisher"}
+    }
+
+
+def test_nothing_is_public_but_what_is_declared_so(project: Project) -> None:
+    project.deploy()
+    public = {name for name, d in declarations().items() if d.exposure == "public"}
+    assert project.fake.publicly_invocable() == public == {"ingest", "query", "upload"}
+    everybody = {
+        **project.fake.roles_of("allUsers"),
+        **project.fake.roles_of("allAuthenticatedUsers"),
+    }
+    assert everybody.keys() == {f"{SERVICES}/{name}" for name in public}
+
+
+def test_what_builds_reads_nothing_of_the_owners(project: Project) -> None:
+    project.deploy()
+    policy = project.fake.state()["policies"]["projects/p-yurt"]
+    assert [name for name in policy if "objectViewer" in name] != ["roles/storage.objectViewer"]
+
+
+def function(fake: FakeGoogle, name: str) -> dict[str, Any]:
+    found = fake.functions.functions[f"projects/p-yurt/locations/us-central1/functions/{name}"]
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+def test_functions_run_as_declared(project: Project) -> None:
+    project.deploy()
+    ingest, work, media = (function(project.fake, n) for n in ("ingest", "work", "media"))
+    service = ingest["serviceConfig"]
+    assert service["environmentVariables"] == {
+        "LOG_EXECUTION_ID": "true",
+        "THREADS": "40",
+        "YURT_BUCKET": "p-yurt-yurt",
+        "YURT_PROJECT": "p-yurt",
+        "YURT_PUBLIC_BASE": "https://us-central1-p-yurt.cloudfunctions.net",
+        "YURT_STORE": "firestore",
+    }
+    assert service["secretEnvironmentVariables"] == [
+        {
+            "key": "YURT_MASTER_KEY",
+            "projectId": "123456789012",
+            "secret": "yurt-master-key",
+            "version": "1",
+        }
+    ]
+    assert (service["maxInstanceRequestConcurrency"], service["maxInstanceCount"]) == (40, 5)
+    variables = work["serviceConfig"]["environmentVariables"]
+    assert variables["YURT_TASKS_QUEUE"] == QUEUE
+    assert variables["YURT_TASKS_TARGET"] == "https://{work}-123456789012.us-central1.run.app"
+    assert variables["YURT_TASKS_ACCOUNT"] == CALLER
+    assert (
+        "secretEnvironmentVariables" not in work["serviceConfig"]
+        or not work["serviceConfig"]["secretEnvironmentVariables"]
+    )
+    trigger = media["eventTrigger"]
+    assert trigger["eventType"] == "google.cloud.storage.object.v1.finalized"
+    assert trigger["eventFilters"] == [{"attribute": "bucket", "value": "p-yurt-yurt"}]
+    assert (trigger["serviceAccountEmail"], trigger["retryPolicy"]) == (
+        CALLER,
+        "RETRY_POLICY_RETRY",
+    )
+
+
+def test_the_clock_posts_to_private_functions_as_the_caller(project: Project) -> None:
+    project.deploy()
+    ((name, job),) = project.fake.state()["cloudscheduler.googleapis.com"].items()
+    assert name.endswith("/jobs/yurt-sweep")
+    target = job["httpTarget"]
+    assert target["uri"] == "https://work-123456789012.us-central1.run.app/sweep"
+    assert target["oidcToken"] == {
+        "serviceAccountEmail": CALLER,
+        "audience": "https://work-123456789012.us-central1.run.app",
+    }
+
+
+def test_the_key_is_made_once(project: Project) -> None:
+    project.deploy()
+    project.deploy()
+    assert project.fake.secrets.has_version("yurt-master-key", "1")
+    assert not project.fake.secrets.has_version("yurt-master-key", "2")
+
+
+# Again
+
+
+def test_a_second_run_changes_nothing(project: Project, complete: dict[str, Any]) -> None:
+    project.deploy()
+    before, deployed = len(project.fake.requests), list(project.gcloud.deployed)
+    again = project.deploy()
+    assert again.changes == {}
+    assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
+    assert project.gcloud.deployed == deployed == FUNCTIONS
+    assert lasting(project.fake) == complete
+
+
+def test_functions_may_be_deployed_side_by_side(project: Project, complete: dict[str, Any]) -> None:
+    project.deploy(at_once=5)
+    assert lasting(project.fake) == complete
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_request_the_next_run_ends_the_same(
+    after: bool, root: Path, complete: dict[str, Any]
+) -> None:
+    for number in itertools.count(1):
+        project = Project(root)
+        project.killed_at, project.after = number, after
+        try:
+            project.deploy()
+        except Killed:
+            project.killed_at = None
+            project.deploy()
+            assert lasting(project.fake) == complete, f"killed at request {number}"
+        else:
+            assert number > 100
+            return
+
+
+@pytest.mark.parametrize("kind", ["lost before", "lost after", "refused", "quota"])
+def test_what_passes_is_waited_for(kind: Any, root: Path, complete: dict[str, Any]) -> None:
+    for number in itertools.count(1):
+        project = Project(root)
+        requests = project.fake.requests
+        node = project.node()
+        looked = len(requests)
+        project.fake.faults.after(looked + number, kind)
+        try:
+            project.deploy()
+        except StepFailed as failure:
+            raise AssertionError(f"request {number}: {failure.cause}") from failure
+        assert lasting(project.fake) == complete, f"request {number}"
+        if number > len(requests) - 2 * looked:
+            assert number > 100
+            assert node.number == "123456789012"
+            return
+
+
+def test_denied_at_any_change_it_says_so_and_goes_on_later(
+    root: Path, complete: dict[str, Any]
+) -> None:
+    for number in itertools.count(1):
+        project = Project(root)
+        project.fake.faults.after(number, "denied", mutating=True)
+        try:
+            teller = project.deploy()
+        except StepFailed as failure:
+            said = str(failure.cause)
+        else:
+            if not teller.left:
+                assert number > 50
+                return
+            said = teller.left["budget alert"]
+        assert "The caller does not have permission" in said
+        project.deploy()
+        assert lasting(project.fake) == complete, f"change {number}"
+
+
+def test_slow_accounts_are_waited_for(project: Project, complete: dict[str, Any]) -> None:
+    project.fake.slow_accounts = 1
+    teller = project.deploy()
+    assert any("does not exist" in told for told in teller.waited)
+    assert project.waited > 0
+    assert lasting(project.fake) == complete
+
+
+# Something changed
+
+
+def test_only_a_changed_function_is_built(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    project = Project(root)
+    project.deploy()
+    before = function(project.fake, "ingest")
+    main = root / "functions/query/main.py"
+    main.write_text(main.read_text() + "\n# Changed.\n")
+    again = project.deploy()
+    assert again.changes == {"function query": ["build and deploy: it changed"]}
+    assert project.gcloud.deployed == [*FUNCTIONS, "query"]
+    assert function(project.fake, "ingest") == before
+
+
+def test_phones_are_let_in_all_the_time_while_their_function_is_updated(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    project = Project(root)
+    project.deploy()
+    main = root / "functions/ingest/main.py"
+    main.write_text(main.read_text() + "\n# Changed.\n")
+    seen: set[bool] = set()
+    send = project.send
+
+    def watched(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+        answer = send(method, url, headers, body)
+        seen.add("ingest" in project.fake.publicly_invocable())
+        return answer
+
+    project.gcloud = InProcessGcloud(project.fake, watched)
+    again = project.deploy()
+    assert list(again.changes) == ["function ingest"]
+    assert seen == {True}
+
+
+def test_a_new_function_needs_no_change_here(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    project = Project(root)
+    project.deploy()
+    tick = root / "functions/tick"
+    tick.mkdir()
+    (tick / "main.py").write_text("def tick(request):\n    return 'done'\n")
+    (tick / "requirements.txt").write_text("functions-framework\n")
+    (tick / "function.toml").write_text(
+        'exposure = "private"\nmemory = "256Mi"\nconcurrency = 1\nmax_instances = 1\n'
+        'timeout = 60\n[roles]\nproject = ["roles/datastore.viewer"]\n'
+        '[[schedule]]\nname = "tick"\ncron = "* * * * *"\n'
+    )
+    project.deploy()
+    assert roles(project.fake) == {
+        **ROLES,
+        "yurt-fn-tick": {"projects/p-yurt": {"roles/datastore.viewer"}},
+        "yurt-caller": {**ROLES["yurt-caller"], f"{SERVICES}/tick": {"roles/run.invoker"}},
+    }
+    jobs = project.fake.state()["cloudscheduler.googleapis.com"]
+    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-sweep", "yurt-tick"]
+
+    for path in tick.iterdir():
+        path.unlink()
+    tick.rmdir()
+    gone = project.deploy()
+    assert gone.changes["functions of earlier versions"] == ["delete the function tick"]
+    assert gone.changes["scheduler jobs"] == ["delete yurt-tick"]
+    assert project.fake.roles_of("serviceAccount:yurt-fn-tick@p-yurt.iam.gserviceaccount.com") == {}
+
+
+VERSION_3 = {"options": {"requestedPolicyVersion": 3}}
+
+
+def asked(project: Project, line: str, body: object = None) -> Any:
+    told = ask(project.fake, line, body)
+    assert told.status == 200, told
+    return told.json
+
+
+def let_everybody_into_work(project: Project) -> None:
+    path = f"run/v2/{SERVICES}/work"
+    policy = asked(project, f"GET {path}:getIamPolicy")
+    policy["bindings"].append({"role": "roles/run.invoker", "members": ["allUsers"]})
+    asked(project, f"POST {path}:setIamPolicy", {"policy": policy})
+
+
+def make_query_an_owner(project: Project) -> None:
+    path = "cloudresourcemanager/v1/projects/p-yurt"
+    policy = asked(project, f"POST {path}:getIamPolicy", VERSION_3)
+    query = "serviceAccount:yurt-fn-query@p-yurt.iam.gserviceaccount.com"
+    policy["bindings"].append({"role": "roles/editor", "members": [query]})
+    asked(project, f"POST {path}:setIamPolicy", {"policy": policy})
+
+
+def pause_the_queue(project: Project) -> None:
+    asked(project, f"POST cloudtasks/v2/{QUEUE}:pause", {})
+
+
+def hurry_the_queue(project: Project) -> None:
+    asked(
+        project,
+        f"PATCH cloudtasks/v2/{QUEUE}?updateMask=rateLimits.maxConcurrentDispatches",
+        {"rateLimits": {"maxConcurrentDispatches": 900}},
+    )
+
+
+def let_deleted_bytes_cost(project: Project) -> None:
+    asked(
+        project,
+        "PATCH storage/storage/v1/b/p-yurt-yurt",
+        {"softDeletePolicy": {"retentionDurationSeconds": "604800"}},
+    )
+
+
+def open_the_rules(project: Project) -> None:
+    path = "firebaserules/v1/projects/p-yurt"
+    source = {"files": [{"name": "r", "content": RULES.read_text().replace("false", "true")}]}
+    made = asked(project, f"POST {path}/rulesets", {"source": source})
+    release = {"name": "projects/p-yurt/releases/cloud.firestore", "rulesetName": made["name"]}
+    asked(project, f"PATCH {path}/releases/cloud.firestore", {"release": release})
+
+
+def pause_the_job(project: Project) -> None:
+    job = "projects/p-yurt/locations/us-central1/jobs/yurt-sweep"
+    asked(project, f"POST cloudscheduler/v1/{job}:pause", {})
+
+
+def drop_the_clean_up(project: Project) -> None:
+    repository = "projects/p-yurt/locations/us-central1/repositories/yurt"
+    asked(
+        project,
+        f"PATCH artifactregistry/v1/{repository}?updateMask=cleanupPolicies",
+        {"cleanupPolicies": {}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        (let_everybody_into_work, "who may call work"),
+        (make_query_an_owner, "roles in the project"),
+        (pause_the_queue, "task queue yurt"),
+        (hurry_the_queue, "task queue yurt"),
+        (let_deleted_bytes_cost, "bucket p-yurt-yurt"),
+        (open_the_rules, "Firestore rules"),
+        (pause_the_job, "scheduler jobs"),
+        (drop_the_clean_up, "image repository yurt"),
+    ],
+)
+def test_what_was_changed_by_hand_is_set_right(
+    change: Callable[[Project], None], step: str, project: Project, complete: dict[str, Any]
+) -> None:
+    project.deploy()
+    change(project)
+    again = project.deploy()
+    assert list(again.changes) == [step]
+    assert lasting(project.fake) == complete
+
+
+def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None:
+    project.deploy()
+    path = "cloudresourcemanager/v1/projects/p-yurt"
+    policy = asked(project, f"POST {path}:getIamPolicy", VERSION_3)
+    policy["bindings"].append({"role": "roles/viewer", "members": ["user:friend@example.org"]})
+    asked(project, f"POST {path}:setIamPolicy", {"policy": policy})
+    assert project.deploy().changes == {}
+    project.remove()
+    assert project.fake.roles_of("user:friend@example.org") == {"projects/p-yurt": {"roles/viewer"}}
+
+
+def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> None:
+    project.deploy()
+    secret = "secretmanager/v1/projects/p-yurt/secrets/yurt-master-key"
+    asked(project, f"POST {secret}:addVersion", {"payload": {"data": "NWU="}})
+    again = project.deploy()
+    assert list(again.changes) == ["function ingest", "old versions of yurt-master-key"]
+    (used,) = function(project.fake, "ingest")["serviceConfig"]["secretEnvironmentVariables"]
+    assert used["version"] == "2"
+    versions = asked(project, f"GET {secret}/versions")["versions"]
+    assert {v["name"].rpartition("/")[2]: v["state"] for v in versions} == {
+        "1": "DISABLED",  # which it is for a week
+        "2": "ENABLED",
+    }
+    assert project.deploy().changes == {}
+
+
+# Taken down
+
+
+def test_it_is_taken_down_and_what_was_collected_stays(
+    project: Project, complete: dict[str, Any]
+) -> None:
+    project.deploy()
+    project.remove()
+    state = project.fake.state()
+    gone = ("cloudfunctions", "run", "cloudscheduler", "billingbudgets", "eventarc")
+    assert [name for name in gone if any(state[f"{name}.googleapis.com"].values())] == []
+    assert roles(project.fake) == {}
+    assert "serviceAccount:yurt-" not in json.dumps(state["policies"])
+    for kept in ("firestore", "secretmanager", "firebaserules"):
+        assert state[f"{kept}.googleapis.com"] == complete[f"{kept}.googleapis.com"]
+    assert "p-yurt-yurt" in json.dumps(state["storage.googleapis.com"])
+    assert project.remove().changes == {}
+
+    project.deploy()
+    assert lasting(project.fake) == complete
+
+
+def test_killed_while_it_is_taken_down_the_next_run_ends_the_same(root: Path) -> None:
+    whole = Project(root)
+    whole.deploy()
+    whole.remove()
+    down = lasting(whole.fake)
+    for number in itertools.count(1, 3):
+        project = Project(root)
+        project.deploy()
+        project.killed_at, project.after = number, number % 2 == 0
+        try:
+            project.remove()
+        except Killed:
+            project.killed_at = None
+            project.remove()
+            assert lasting(project.fake) == down, f"killed at request {number}"
+        else:
+            return
+
+
+# What stands in the way
+
+
+def refused(project: Project, **options: str) -> str:
+    before = [seen for seen in project.fake.requests if seen.mutating]
+    with pytest.raises((Blocked, StepFailed)) as failure:
+        project.deploy(**options)  # type: ignore[arg-type]
+    cause = failure.value.cause if isinstance(failure.value, StepFailed) else failure.value
+    assert isinstance(cause, Blocked)
+    if isinstance(failure.value, Blocked):
+        assert [seen for seen in project.fake.requests if seen.mutating] == before
+    return str(cause)
+
+
+def test_a_project_that_is_not_there(project: Project) -> None:
+    api = replace(project.doors().api, project="p-other")
+    with pytest.raises(Blocked, match="there is no project p-other that you may see"):
+        preflight(api)
+
+
+def test_no_billing_account(root: Path) -> None:
+    project = Project(root, FakeGoogle(billing=False, clock=lambda: NOW))
+    said = refused(project)
+    assert "has no billing account" in said
+    assert "gcloud billing projects link p-yurt" in said
+
+
+def test_no_permission(project: Project) -> None:
+    project.fake.denied.update(("datastore.databases.create", "iam.serviceAccounts.create"))
+    said = refused(project)
+    assert said.endswith("roles/owner, or for roles/datastore.owner, roles/iam.serviceAccountAdmin")
+
+
+def test_nobody_is_signed_in(project: Project) -> None:
+    project.gcloud.signed_in = False
+    assert "run `gcloud auth login`" in refused(project)
+
+
+@pytest.mark.parametrize("version", ["480.9.9", "400.0.0"])
+def test_gcloud_is_too_old(version: str, project: Project) -> None:
+    project.gcloud.version = version
+    assert "run `gcloud components update`" in refused(project)
+
+
+def database(project: Project, type: str, location: str) -> None:
+    project.fake.enable("firestore.googleapis.com")
+    path = "firestore/v1/projects/p-yurt/databases?databaseId=(default)"
+    asked(project, f"POST {path}", {"type": type, "locationId": location})
+    project.fake.settle()
+
+
+@pytest.mark.parametrize(
+    ("type", "location", "said"),
+    [
+        ("DATASTORE_MODE", "us-central1", "is in Datastore mode, which Yurt cannot use"),
+        ("FIRESTORE_NATIVE", "europe-west1", "deploy to a project of its own"),
+        ("FIRESTORE_NATIVE", "us-east1", "or with --region us-east1"),
+    ],
+)
+def test_a_database_that_does_not_fit(
+    type: str, location: str, said: str, project: Project
+) -> None:
+    database(project, type, location)
+    assert said in refused(project)
+
+
+def test_a_database_that_was_there(project: Project) -> None:
+    database(project, "FIRESTORE_NATIVE", "nam5")
+    changes = project.deploy().changes
+    assert changes["Firestore database (default)"] == ["protect against deletion"]
+
+
+def test_a_bucket_that_is_taken(project: Project) -> None:
+    project.fake.taken_buckets.add("p-yurt-yurt")
+    assert "name another with --bucket" in refused(project)
+    project.deploy(bucket="p-yurt-mine")
+    assert project.deploy().changes == {}  # which bucket it was is found again
+
+
+def test_a_function_of_that_name_that_is_not_ours(project: Project) -> None:
+    project.deploy()
+    del project.fake.functions.functions["projects/p-yurt/locations/us-central1/functions/ingest"][
+        "labels"
+    ][VERSION_LABEL]
+    assert "a function ingest is there that Yurt did not deploy" in refused(project)
+
+
+def test_a_budget_that_is_not_allowed_is_left_out(project: Project) -> None:
+    project.fake.denied.add("billing.budgets.create")
+    assert list(project.deploy().left) == ["budget alert"]
