@@ -16,6 +16,7 @@ from shared.commands.answers import DeviceState, JobState
 from shared.commands.devices import device_states
 from shared.formats import csv, geojson, gpx, json, owntracks
 from shared.http import blobs, jobs, locations, openapi, records
+from shared.http.compressing import compressed
 from shared.http.credentials import check_owner
 from shared.http.errors import Problem, unavailable
 from shared.http.parameters import parameters
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 def query(node: Node, request: Request) -> Response:
     """Answers one question of the owner."""
     try:
-        response = _answer(node, request)
+        response = compressed(request, _answer(node, request))
     except Problem as problem:
         response = problem.response()
     except StoreError as error:

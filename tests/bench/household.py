@@ -302,7 +302,9 @@ class _Measured:
         *,
         token: str | None = _OWNER,
     ) -> Response:
-        headers = [("Authorization", f"Bearer {token}")] if token else []
+        # As every browser asks.
+        headers = [("Accept-Encoding", "gzip, deflate, br")]
+        headers += [("Authorization", f"Bearer {token}")] if token else []
         builder = EnvironBuilder(path=path, method=method, data=body, headers=headers)
         request = HttpRequest(builder.get_environ())
         with self._counted(tally):

@@ -74,6 +74,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
         yield _asked
 
 
+# In this process nobody unpacks an answer before it is looked at.
+_PLAIN = {**AUTH, "Accept-Encoding": "identity"}
+
+
 @api.parametrize()
 @settings(
     max_examples=25,
@@ -84,9 +88,9 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
 )
 def test_answers_are_as_described(case: schemathesis.Case[Any], ask: Asker) -> None:
     if cannot_be_meant(case):
-        case.call_and_validate(headers=AUTH, excluded_checks=[positive_data_acceptance])
+        case.call_and_validate(headers=_PLAIN, excluded_checks=[positive_data_acceptance])
     else:
-        case.call_and_validate(headers=AUTH)
+        case.call_and_validate(headers=_PLAIN)
 
 
 def cannot_be_meant(case: schemathesis.Case[Any]) -> bool:
