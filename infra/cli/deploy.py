@@ -208,8 +208,8 @@ def plan_text(node: "CloudNode") -> str:
     lines += ["", "Of the free tier this takes, before any data comes:", ""]
     for line in taken(node.declared, allowances()):
         note = f" ({line.note})" if line.note else ""
-        unit, free = line.allowance.unit, line.allowance.amount
-        lines.append(_wrapped(f"{line.used:g} of {free:g} {unit}{note}"))
+        free = line.allowance.amount
+        lines.append(_wrapped(f"{line.used:g} of {free:,g} {line.allowance.title}{note}"))
     lines.append(_wrapped(_AT_REST))
     return "\n".join(lines) + "\n"
 

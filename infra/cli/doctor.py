@@ -34,10 +34,15 @@ _MOST_REJECTS = 1000
 
 
 @click.command(short_help="Find out what is wrong, and what to do.")
+@click.option(
+    "--project",
+    metavar="P",
+    help="Look at the node in this cloud project: what is not as `yurt deploy` made it.",
+)
 @json_option
 @data_option
 @pass_session
-def doctor(session: Session, as_json: bool) -> None:
+def doctor(session: Session, project: str | None, as_json: bool) -> None:
     """Look at everything that can be wrong and say what to do about it.
 
     Changes nothing. Ends with status 1 if something does not work.
@@ -46,8 +51,10 @@ def doctor(session: Session, as_json: bool) -> None:
     Examples:
       yurt doctor
       yurt doctor --json
+      yurt doctor --project my-project
     """
-    found = [_typed(session, check) for check in _checks(session)]
+    checks = _checks(session) if project is None else _project_checks(session, project)
+    found = [_typed(session, check) for check in checks]
     if as_json:
         print_json(found)
     else:
@@ -119,6 +126,25 @@ def _checks(session: Session) -> "Iterator[Check]":
     finally:
         if node is not None and not isinstance(node, Exception):
             node.close()
+
+
+def _project_checks(session: Session, project: str) -> "Iterator[Check]":
+    from infra.cli.deploy import in_plain_words, looked_up
+    from infra.cloud.api import ApiError, Unreachable
+    from infra.cloud.executor import drift
+    from infra.cloud.remedies import explained
+    from infra.cloud.steps import Blocked
+    from shared.commands import checks
+
+    with in_plain_words():
+        doors = session.cloud(project)
+        steps = looked_up(doors, None, None).steps()
+    for step in steps:
+        try:
+            changed, problem = drift(doors.api, step), None
+        except (ApiError, Unreachable, Blocked) as error:
+            changed, problem = [], explained(error)
+        yield checks.deployed_check(project, step.title, step.wanted, changed, problem)
 
 
 def _opened(session: Session, problem: "StoreError | None") -> "Node | StoreError":

@@ -33,7 +33,7 @@ class Bucket(Step):
         try:
             return api.get("storage", self._path)
         except ApiError as error:
-            if error.status == 403:
+            if error.status == 403 and error.reason != "SERVICE_DISABLED":
                 raise self._is_taken() from error
             raise
 

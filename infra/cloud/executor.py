@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from infra.cloud.api import Api, ApiError, Call, Unreachable
 from infra.cloud.gcloud import Gcloud, GcloudFailed
-from infra.cloud.remedies import may_pass
+from infra.cloud.remedies import briefly, may_pass
 from infra.cloud.steps import Change, Deploy, Step, Wait
 
 AT_ONCE = 5
@@ -22,7 +22,8 @@ _EACH_WAIT = 10.0
 _LONGEST_WAIT = 1800.0
 
 
-_Decide = Callable[[Any], Sequence[Change]]
+_Decide = Callable[[Step], Sequence[Change]]
+"""Looks, and says what to do."""
 
 
 class Told(NamedTuple):
@@ -64,23 +65,31 @@ class Executor:
 
     def deploy(self, steps: Sequence[Step]) -> None:
         """`StepFailed` at the first that cannot be done, once those beside it have ended."""
-        self._run_all(steps, lambda step: step.decide)
+        self._run_all(steps, lambda step: step.decide(step.look(self.api)))
 
     def remove(self, steps: Sequence[Step]) -> None:
         """Takes down what the steps have made, the last first. `StepFailed`."""
-        self._run_all(list(reversed(steps)), lambda step: step.removal)
+        self._run_all(list(reversed(steps)), self._removal)
 
-    def _run_all(self, steps: Sequence[Step], decider: Callable[[Step], _Decide]) -> None:
+    def _removal(self, step: Step) -> Sequence[Change]:
+        try:
+            return step.removal(step.look(self.api))
+        except ApiError as error:
+            if error.reason == "SERVICE_DISABLED":
+                return ()  # nothing is there of a service that was never enabled
+            raise
+
+    def _run_all(self, steps: Sequence[Step], decide: _Decide) -> None:
         for beside, group in itertools.groupby(steps, lambda step: step.beside):
             if beside and self.at_once > 1:
-                self._run_beside(list(group), decider)
+                self._run_beside(list(group), decide)
             else:
                 for step in group:
-                    self._run(step, decider(step))
+                    self._run(step, decide)
 
-    def _run_beside(self, steps: Sequence[Step], decider: Callable[[Step], _Decide]) -> None:
+    def _run_beside(self, steps: Sequence[Step], decide: _Decide) -> None:
         with ThreadPoolExecutor(self.at_once) as pool:
-            running = [pool.submit(self._run, step, decider(step)) for step in steps]
+            running = [pool.submit(self._run, step, decide) for step in steps]
             try:
                 failed = [run.exception() for run in running]
             except BaseException:
@@ -109,7 +118,7 @@ class Executor:
         pauses, waited = iter(_PAUSES), 0.0
         while True:
             try:
-                changes = decide(step.look(self.api))
+                changes = decide(step)
                 waiting = any(isinstance(change.act, Wait) for change in changes)
                 if changes:
                     self.teller.does(step, [change.says for change in changes])
@@ -121,7 +130,7 @@ class Executor:
                 pause = next(pauses, None)
                 if pause is None or not may_pass(error):
                     raise
-                self.teller.waits(step, str(error))
+                self.teller.waits(step, briefly(error))
                 self.api.wait(pause)
                 continue
             if not waiting:
@@ -141,7 +150,6 @@ class Executor:
                 self.api.finish(change.then(answer))
 
 
-def look_only(api: Api, steps: Sequence[Step]) -> Iterator[Told]:
-    """What would be done in each step. Raises as looking and deciding do."""
-    for step in steps:
-        yield Told(step, [change.says for change in step.decide(step.look(api))])
+def drift(api: Api, step: Step) -> list[str]:
+    """What would be done in a step, and is not. Raises as looking and deciding do."""
+    return [change.says for change in step.decide(step.look(api))]

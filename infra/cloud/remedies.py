@@ -9,6 +9,9 @@ from infra.cloud.gcloud import GcloudFailed
 
 _PASSING_STATUS = (409, 429, 500, 502, 503, 504)
 """409: two did the same at once, or what is being made cannot be seen yet. Looking again tells."""
+_LINE = 150
+"""Letters."""
+
 _PASSING_REASONS = ("SERVICE_DISABLED", "conditionNotMet", "rateLimitExceeded")
 _PASSING_WORDS = re.compile(
     # A service account, a queue or a role that was made or given a moment ago.
@@ -37,6 +40,14 @@ def may_pass(error: Exception) -> bool:
     )
 
 
+def briefly(error: Exception) -> str:
+    """What happened, in one line: nobody has to do anything yet."""
+    if isinstance(error, ApiError) and error.reason == "SERVICE_DISABLED":
+        return f"{error.service} is not enabled everywhere yet"
+    first, _, _ = str(error).partition("\n")
+    return first if len(first) <= _LINE else f"{first[:_LINE]} ..."
+
+
 def _is_final(error: ApiError) -> bool:
     return "too recently" in error.message
 
@@ -47,6 +58,11 @@ def explained(error: Exception) -> str:
         return f"{error}; check the network"
     if isinstance(error, GcloudFailed):
         return f"gcloud said: {error}"
+    if isinstance(error, ApiError) and error.reason == "SERVICE_DISABLED":
+        return (
+            f"{error.service} is not enabled in the project, or that is not known everywhere yet; "
+            "`yurt deploy` enables it, and then it takes some minutes"
+        )
     if isinstance(error, ApiError):
         remedy = next((r.says for r in _REMEDIES if r.meant(error)), "")
         return f"{error.service} said: {error.message.rstrip('.')}{remedy and f'; {remedy}'}"
@@ -72,10 +88,6 @@ _REMEDIES = (
         _says("too recently"),
         "Google keeps the name of a deleted queue for a week: wait that long, or deploy to another "
         "project",
-    ),
-    _Remedy(
-        lambda error: error.reason == "SERVICE_DISABLED",
-        "it was enabled, but that is not known everywhere yet: wait some minutes",
     ),
     _Remedy(_says("billing"), "see to the project's billing account in the console"),
     _Remedy(

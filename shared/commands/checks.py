@@ -284,6 +284,18 @@ def store_check(where: str, problem: StoreError | None) -> Check:
     return _ok("store", f"{where} answers")
 
 
+def deployed_check(
+    project: str, title: str, wanted: str, changes: Sequence[str], problem: str | None
+) -> Check:
+    """Part of a node in the cloud. changes: what deploying would do to it. problem: why that is not
+    known."""
+    if problem is not None:
+        return _fail(title, problem, f"mend that, then ask again: yurt doctor --project {project}")
+    if changes:
+        return _fail(title, f"to do: {'; '.join(changes)}", f"do it: yurt deploy {project}")
+    return _ok(title, wanted)
+
+
 def unseen_check(check: str, problem: str) -> Check:
     """What could not be looked at."""
     return _fail(

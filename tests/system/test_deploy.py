@@ -282,3 +282,21 @@ def test_ctrl_c_says_how_far_it_came_and_the_next_run_goes_on(
     assert "Stopped: 0 of 32 steps are done; not done: services, " in errors
     assert "The same command goes on where it was." in errors
     assert "Traceback" not in errors
+
+
+def test_gcloud_takes_the_build_of_a_push(cloud: Cloud) -> None:
+    before = len(cloud.fake.requests)
+    options = ["--no-source", "--async", f"--config={ROOT / 'cloudbuild.yaml'}"]
+    ran = subprocess.run(
+        ["gcloud", "builds", "submit", *options],
+        env=cloud.environ,
+        cwd=cloud.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    begun = [seen for seen in cloud.fake.requests[before:] if seen.path.endswith("/builds")]
+    assert [seen.method for seen in begun] == ["POST"], ran.stderr
+    assert [step["id"] for step in begun[0].body["steps"]] == ["test", "deploy"]
+    assert begun[0].body["steps"][1]["args"] == ["$PROJECT_ID"]
+    assert begun[0].body["options"]["logging"] == "CLOUD_LOGGING_ONLY"

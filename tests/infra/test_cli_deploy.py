@@ -1,0 +1,188 @@
+"""`yurt deploy`, `yurt undeploy` and `yurt doctor --project` as their user meets them."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infra.cli.main import main
+from infra.cli.session import Session
+from infra.cloud.doors import Doors
+from infra.staging import ROOT
+from tests.google.fake import FakeGoogle
+from tests.google.requests import ask
+from tests.infra.cloud.project import NOW, Project
+
+Yurt = Callable[..., Result]
+
+
+@pytest.fixture
+def project() -> Project:
+    """A project to which this checkout is deployed."""
+    project = Project(ROOT)
+    project.deploy()
+    return project
+
+
+def yurt(project: Project | None, *arguments: str, answer: str | None = None) -> Result:
+    """project: None where the cloud is not to be asked at all."""
+
+    def open_doors(name: str, environ: Mapping[str, str]) -> Doors:
+        assert project is not None
+        return project.doors()
+
+    session = Session(environ={"TZ": "UTC"}, clock=lambda: NOW, open_doors=open_doors)
+    if answer is not None:
+        session.is_asked_for = lambda: True  # type: ignore[method-assign]
+    return CliRunner().invoke(main, list(arguments), obj=session, input=answer)
+
+
+# The plan
+
+
+def test_a_dry_run_asks_nothing_of_the_cloud_and_shows_what_will_be_there() -> None:
+    shown = yurt(None, "deploy", "my-project", "--dry-run")
+    assert shown.exit_code == 0
+    for words in (
+        "In the project my-project, region us-central1, there will be:",
+        "function ingest: public, 512Mi, 1 CPU, up to 5 x 40 requests at once",
+        "bucket my-project-yurt: in us-central1, closed to the public",
+        "who may call work: run.invoker to yurt-caller",
+        "1 of 3 jobs of Cloud Scheduler",
+    ):
+        assert words in " ".join(shown.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("My_Project",), "'My_Project' is no id of a project"),
+        (("my-project", "--region", "europe-west1"), "europe-west1 is outside the free tier"),
+        (("my-project", "--bucket", "No"), "'No' cannot be the name of a bucket"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_anything(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    refused = yurt(None, "deploy", *arguments)
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert said in refused.stderr
+
+
+# What stands in the way
+
+
+def test_what_stands_in_the_way_is_one_sentence_and_what_to_do(project: Project) -> None:
+    project.fake.denied.add("cloudscheduler.jobs.create")
+    refused = yurt(project, "deploy", "p-yurt")
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "Error: you may not do all that deploying to p-yurt takes; ask its owner for roles/owner, "
+        "or for roles/cloudscheduler.admin\n"
+    )
+
+
+def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
+    project = Project(ROOT)
+    project.fake.denied.add("storage.buckets.setIamPolicy")
+    failed = yurt(project, "deploy", "p-yurt")
+    assert failed.exit_code == 1
+    said = " ".join(failed.stderr.split())
+    assert said.startswith("Error: roles on the bucket: storage said: ")
+    assert "ask the owner of the project for roles/owner" in said
+    assert (
+        "12 of 32 steps are done; not done: roles on the bucket, roles on the task queue," in said
+    )
+    assert said.endswith("The same command goes on where it was.")
+
+
+def test_the_network_is_lost_in_the_middle() -> None:
+    project = Project(ROOT)
+    for number in range(60, 90):
+        project.fake.faults.after(number, "lost before")
+    failed = yurt(project, "deploy", "p-yurt")
+    said = " ".join(failed.stderr.split())
+    assert failed.exit_code == 1
+    assert "check the network. " in said
+    assert "trying again soon" in failed.stdout
+
+
+# Drift
+
+
+def test_all_is_as_deployed(project: Project) -> None:
+    found = yurt(project, "doctor", "--project", "p-yurt")
+    assert found.exit_code == 0, found.output
+    assert found.stdout.rstrip().endswith("All is well.")
+
+
+def test_what_was_changed_by_hand_is_found_and_not_touched(project: Project) -> None:
+    queue = "cloudtasks/v2/projects/p-yurt/locations/us-central1/queues/yurt"
+    ask(project.fake, f"POST {queue}:pause", {})
+    before = len(project.fake.requests)
+    found = yurt(project, "doctor", "--project", "p-yurt", "--json")
+    assert found.exit_code == 1
+    wrong = [check for check in json.loads(found.stdout) if check["status"] != "ok"]
+    assert wrong == [
+        {
+            "check": "task queue yurt",
+            "status": "fail",
+            "detail": "to do: resume",
+            "fix": "do it: yurt deploy p-yurt",
+        }
+    ]
+    assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
+
+
+# What it costs
+
+
+def test_what_was_used_is_shown_beside_what_is_free(project: Project) -> None:
+    written = "firestore.googleapis.com/document/write_ops_count"
+    project.fake.monitoring.series = {written: 5_000}
+    shown = yurt(project, "deploy", "p-yurt", "--cost")
+    assert shown.exit_code == 0, shown.output
+    row = next(line for line in shown.stdout.splitlines() if "firestore.writes" in line)
+    assert "5,000" in row
+    assert "20,000" in row
+    assert "25" in row
+    values = json.loads(yurt(project, "deploy", "p-yurt", "--cost", "--json").stdout)
+    (writes,) = (r for r in values["rows"] if r["name"] == "firestore.writes")
+    assert writes["used"] == 5_000
+
+
+# Taking it down
+
+
+def test_it_asks_before_it_takes_anything_down(project: Project) -> None:
+    before = len(project.fake.requests)
+    refused = yurt(project, "undeploy", "p-yurt", answer="n\n")
+    assert refused.exit_code == 1
+    assert "This stays:" in refused.stdout
+    assert "gcloud storage rm --recursive gs://p-yurt-yurt" in refused.stdout
+    assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
+
+
+def test_where_nobody_can_be_asked_it_must_be_said(project: Project) -> None:
+    refused = yurt(project, "undeploy", "p-yurt")
+    assert refused.exit_code == 2
+    assert "say --yes if you mean it" in refused.stderr
+
+
+@pytest.mark.parametrize(("options", "answer"), [(["--yes"], None), ([], "y\n")])
+def test_it_says_what_stays(options: list[str], answer: str | None, project: Project) -> None:
+    done = yurt(project, "undeploy", "p-yurt", *options, answer=answer)
+    assert done.exit_code == 0, done.output
+    assert "The node in p-yurt is down. What stays, by your leave:" in done.stdout
+    assert "the master key stays, in Secret Manager" in done.stdout
+    assert project.fake.functions.functions == {}
+
+
+def test_what_is_not_there_is_taken_down_as_well() -> None:
+    project = Project(ROOT, FakeGoogle(clock=lambda: NOW))
+    project.fake.enable("cloudfunctions.googleapis.com")
+    done: Any = yurt(project, "undeploy", "p-yurt", "--yes")
+    assert done.exit_code == 0, done.output
