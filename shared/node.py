@@ -112,11 +112,12 @@ def open_node(
 
     credentials: for the cloud, those of the environment if none are given.
     """
-    objects = cache(lambda: _open_objects(settings))  # one, though two may ask for it
+    # One, though two may ask for it.
+    objects = cache(lambda: _open_objects(settings, credentials))
     return Node(settings, _open_store(settings, objects, credentials), clock, objects)
 
 
-def problem_of(settings: Settings) -> StoreError | None:
+def problem_of(settings: Settings, credentials: "Credentials | None" = None) -> StoreError | None:
     """What is wrong with the node's store, found beside a running node and without a change.
 
     A home node's must be there; opening would make it.
@@ -125,7 +126,7 @@ def problem_of(settings: Settings) -> StoreError | None:
         from shared.store import sqlite
 
         return sqlite.problem_of(_database(settings))
-    store = _open_store(settings, lambda: _open_objects(settings))
+    store = _open_store(settings, lambda: _open_objects(settings), credentials)
     try:
         current(store, ACCESS, Access())
     except StoreError as error:
@@ -155,11 +156,12 @@ def _open_store(
     return SqliteStore(_database(settings))
 
 
-def _open_objects(settings: Settings) -> Objects:
+def _open_objects(settings: Settings, credentials: "Credentials | None" = None) -> Objects:
     if settings.bucket is not None:
         from shared.blobs.gcs import GcsObjects
 
-        return GcsObjects(settings.bucket)
+        project = settings.firestore.project if settings.firestore is not None else None
+        return GcsObjects(settings.bucket, project=project, credentials=credentials)
     from shared.blobs.files import FileObjects
 
     return FileObjects(settings.data / "blobs", sessions_url="upload/session/")

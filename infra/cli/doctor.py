@@ -110,7 +110,7 @@ def _checks(session: Session) -> "Iterator[Check]":
     else:
         emulator = session.environ.get("FIRESTORE_EMULATOR_HOST")
         yield checks.cloud_check(settings.firestore.project, settings.firestore.database, emulator)
-        node = _opened(session, problem_of(settings))
+        node = _opened(session, problem_of(settings, session.credentials(settings)))
         yield checks.store_check("the store", node if isinstance(node, Exception) else None)
     try:
         running = running_node(settings)
@@ -152,7 +152,8 @@ def _opened(session: Session, problem: "StoreError | None") -> "Node | StoreErro
     from shared.store.protocol import StoreError
 
     try:
-        return problem or open_node(session.settings(), session.clock)
+        settings = session.settings()
+        return problem or open_node(settings, session.clock, session.credentials(settings))
     except StoreError as error:
         return error
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
     from infra.cloud.doors import Doors
     from shared.model.profile import Profile
     from shared.node import Node
@@ -91,11 +93,19 @@ class Session:
                     "the right folder with --data"
                 )
             click.echo(f"There is no data in {folder} yet: it is begun now.", err=True)
-        node = open_node(settings, self.clock)
+        node = open_node(settings, self.clock, self.credentials(settings))
         try:
             yield node
         finally:
             node.close()
+
+    def credentials(self, settings: "Settings") -> "Credentials | None":
+        """Whoever deployed with gcloud is not asked to sign in a second time, for the libraries."""
+        if settings.firestore is None:
+            return None
+        from infra.cloud.doors import signed_in
+
+        return signed_in(settings.firestore.project, self.environ)
 
     def profile(self, node: "Node") -> "Profile":
         """The owner's, or one with this machine's zone while none is saved."""

@@ -1,12 +1,15 @@
 """All doors to the outside, opened together."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.cloud.api import Api, Send, Session, Token
 from infra.cloud.gcloud import Gcloud, runs
+from infra.cloud.steps import Blocked
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -29,6 +32,24 @@ def doors(project: str, environ: Mapping[str, str]) -> Doors:
     token = Token(gcloud.token)
     api = Api(project, token, environ, Session())
     return Doors(api, gcloud, Session(), time.sleep, lambda: _credentials(token, environ))
+
+
+def signed_in(project: str, environ: Mapping[str, str]) -> "Credentials | None":
+    """gcloud's credentials, for who is signed in to it alone.
+
+    None where the libraries find some by themselves, or where there is nobody: they say so.
+    """
+    folder = environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud"
+    if (
+        "GOOGLE_APPLICATION_CREDENTIALS" in environ
+        or Path(folder, "application_default_credentials.json").exists()
+        or shutil.which("gcloud", path=environ.get("PATH")) is None
+    ):
+        return None
+    try:
+        return doors(project, environ).credentials()
+    except Blocked:
+        return None
 
 
 def _credentials(token: Token, environ: Mapping[str, str]) -> "Credentials | None":

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import google.cloud.storage as storage
 import requests
@@ -18,6 +18,9 @@ from google.cloud.storage.exceptions import DataCorruption
 
 from shared.blobs.protocol import BlobsError, BlobsUnavailable, Upload, checked
 from shared.meter import spend_on_objects
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 WITHIN = 30.0
 """Seconds that one request may take with all its attempts. A part of 8 MiB takes about one."""
@@ -47,11 +50,20 @@ T = TypeVar("T")
 class GcsObjects:
     """bucket: which exists. The client is made by whoever asks first; threads share it.
 
-    within: see `WITHIN`.
+    within: see `WITHIN`. project, credentials: those of the environment if none are given.
     """
 
-    def __init__(self, bucket: str, *, within: float = WITHIN) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        within: float = WITHIN,
+        project: str | None = None,
+        credentials: "Credentials | None" = None,
+    ) -> None:
         self._name = bucket
+        self._project = project
+        self._credentials = credentials
         self._within = within
         self._lock = threading.Lock()
         self._client: storage.Client | None = None
@@ -193,7 +205,7 @@ class GcsObjects:
 
     def _connected(self) -> storage.Client:
         try:
-            client = storage.Client()
+            client = storage.Client(project=self._project, credentials=self._credentials)
         except (DefaultCredentialsError, OSError) as error:
             # The library knows no project outside the cloud, and says so by an OSError.
             raise BlobsError(
