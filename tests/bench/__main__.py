@@ -16,6 +16,7 @@ TABLES = (
     "photos",
     "chunks",
     "import_costs",
+    "deployment",
     "household",
     "layers",
 )

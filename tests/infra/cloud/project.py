@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,14 @@ class Project:
         if seconds >= 2:  # otherwise it is the first look after an operation, which is too early
             self.fake.settle()
 
-    def doors(self) -> Doors:
-        gcloud = Gcloud(self.gcloud)
+    @cached_property
+    def _doors(self) -> Doors:
+        gcloud = Gcloud(lambda command, within: self.gcloud(command, within))
         api = Api(self.fake.project.id, Token(gcloud.token), {}, self.send, self.wait)
         return Doors(api, gcloud, self.send, self.wait, lambda: None)
+
+    def doors(self) -> Doors:
+        return self._doors
 
     def node(self, region: str | None = None, bucket: str | None = None) -> CloudNode:
         """As it is deployed, once the project was looked at."""
