@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infra.cloud.gcloud import Ran, runs
@@ -18,13 +18,13 @@ def main() -> None:
     if shutil.which("gcloud") is None:
         raise SystemExit("gcloud is not on PATH: https://cloud.google.com/sdk/docs/install")
     with tempfile.TemporaryDirectory() as folder:
-        counted = _Counted(Path(folder))
-        with Listener(counted.project.fake) as listener:
+        counted = _Counted()
+        with Listener(counted.fake) as listener:
             counted.run = runs(listener.environ(Path(folder)))
             rows = [
-                counted.row("a first deployment", counted.project.deploy),
-                counted.row("the same again", counted.project.deploy),
-                counted.row("taking it down", counted.project.remove),
+                counted.row("a first deployment", Project.deploy),
+                counted.row("the same again", Project.deploy),
+                counted.row("taking it down", Project.remove),
             ]
     columns = ["", "our requests", "changes, of both", "runs of gcloud", "its requests"]
     print_table("Requests of a deployment", columns, rows)
@@ -33,24 +33,25 @@ def main() -> None:
 class _Counted:
     """`Run` that counts, in front of the real one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.project = Project(ROOT, FakeGoogle())
-        self.project.gcloud = self  # type: ignore[assignment]
+    def __init__(self) -> None:
+        self.fake = FakeGoogle()
         self.run: Callable[..., Ran] | None = None
         self._gcloud = Counter[str]()
 
-    def __call__(self, command: list[str], within: float) -> Ran:
+    def __call__(self, command: Sequence[str], within: float) -> Ran:
         assert self.run is not None
-        before = len(self.project.fake.requests)
+        before = len(self.fake.requests)
         ran = self.run(command, within)
         self._gcloud["runs"] += 1
-        self._gcloud["requests"] += len(self.project.fake.requests) - before
+        self._gcloud["requests"] += len(self.fake.requests) - before
         return ran
 
-    def row(self, name: str, act: Callable[[], object]) -> list[str]:
-        before, self._gcloud = len(self.project.fake.requests), Counter()
-        act()
-        seen = self.project.fake.requests[before:]
+    def row(self, name: str, act: Callable[[Project], object]) -> list[str]:
+        before, self._gcloud = len(self.fake.requests), Counter()
+        project = Project(ROOT, self.fake)
+        project.run = self
+        act(project)
+        seen = self.fake.requests[before:]
         ours = len(seen) - self._gcloud["requests"]
         changing = sum(request.mutating for request in seen)
         return [

@@ -12,7 +12,7 @@ from infra.cloud.api import Api, Response, Token
 from infra.cloud.deployment import deployment
 from infra.cloud.doors import Doors
 from infra.cloud.executor import Executor, Told
-from infra.cloud.gcloud import Gcloud
+from infra.cloud.gcloud import Gcloud, Ran, Run
 from infra.cloud.plan import CloudNode, cloud_node
 from infra.cloud.preflight import preflight
 from infra.cloud.steps import Step
@@ -62,7 +62,7 @@ class Quiet:
 class Project:
     """root: the checkout that is deployed; what is staged of it goes beside it.
 
-    killed_at: the number of the request at which the process dies, counted from now; after: once
+    run: what is called as gcloud; the one in this process, unless it is exchanged. killed_at: the number of the request at which the process dies, counted from now; after: once
     the request had its effect. waited: seconds, all told.
     """
 
@@ -70,6 +70,7 @@ class Project:
         self.root = root
         self.fake = fake or FakeGoogle(clock=lambda: NOW)
         self.gcloud = InProcessGcloud(self.fake, self.send)
+        self.run: Run = self.gcloud
         self.killed_at: int | None = None
         self.after = False
         self.waited = 0.0
@@ -91,9 +92,12 @@ class Project:
 
     @cached_property
     def _doors(self) -> Doors:
-        gcloud = Gcloud(lambda command, within: self.gcloud(command, within))
+        gcloud = Gcloud(self._run_gcloud)
         api = Api(self.fake.project.id, Token(gcloud.token), {}, self.send, self.wait)
         return Doors(api, gcloud, self.send, self.wait, lambda: None)
+
+    def _run_gcloud(self, command: Sequence[str], within: float) -> Ran:
+        return self.run(command, within)  # which may have been exchanged meanwhile
 
     def doors(self) -> Doors:
         return self._doors

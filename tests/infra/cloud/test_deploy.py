@@ -291,7 +291,7 @@ def test_phones_are_let_in_all_the_time_while_their_function_is_updated(tmp_path
         seen.add("ingest" in project.fake.publicly_invocable())
         return answer
 
-    project.gcloud = InProcessGcloud(project.fake, watched)
+    project.run = InProcessGcloud(project.fake, watched)
     again = project.deploy()
     assert list(again.changes) == ["function ingest"]
     assert seen == {True}
