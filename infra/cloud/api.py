@@ -166,7 +166,7 @@ class Api:
         try:
             response = self.send(call.method, self._url(call), headers, body)
         except OSError as error:
-            raise Unreachable(f"{call.service}.googleapis.com {_silence(error)}") from error
+            raise Unreachable(f"{call.service}.googleapis.com {silence(error)}") from error
         return _read(call.service, response)
 
     def finish(self, call: Call) -> Any:
@@ -195,7 +195,7 @@ class Api:
         return f"{base}{call.path}{query}"
 
 
-def _silence(error: OSError) -> str:
+def silence(error: OSError) -> str:
     """What the HTTP library says of it is a paragraph about sockets."""
     if isinstance(error, requests.Timeout):
         return f"gave no answer within {ANSWER_WITHIN:.0f} seconds"

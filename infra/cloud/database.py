@@ -161,7 +161,11 @@ class IndexesAreBuilt(Indexes):
                 "an index of Firestore could not be built; delete it in the console (Firestore, "
                 "Indexes), and deploy again"
             )
-        return () if wanted == {"READY"} else [Change("wait until they are built", Wait())]
+        return (
+            ()
+            if wanted == {"READY"}
+            else [Change("wait until they are built, some minutes the first time", Wait())]
+        )
 
 
 def wanted_indexes() -> list[tuple[str, tuple[tuple[str, str], ...]]]:

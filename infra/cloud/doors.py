@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.cloud.api import Api, Send, Session, Token
-from infra.cloud.gcloud import Gcloud, runs
+from infra.cloud.gcloud import Commands, Gcloud
 from infra.cloud.steps import Blocked
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class Doors:
 
 
 def doors(project: str, environ: Mapping[str, str]) -> Doors:
-    gcloud = Gcloud(runs(environ))
+    commands = Commands(environ)
+    gcloud = Gcloud(commands, commands.stop)
     token = Token(gcloud.token)
     api = Api(project, token, environ, Session())
     return Doors(api, gcloud, Session(), time.sleep, lambda: _credentials(token, environ))

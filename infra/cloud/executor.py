@@ -94,6 +94,7 @@ class Executor:
                 failed = [run.exception() for run in running]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                self.gcloud.stop()
                 raise
         for error in failed:
             if error is not None:

@@ -36,42 +36,52 @@ Run = Callable[[Sequence[str], float], Ran]
 command, `subprocess.TimeoutExpired` when it took longer."""
 
 
-def runs(environ: Mapping[str, str]) -> Run:
-    """`Run` with this environment."""
-    settings = {
-        **environ,
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
-    }
+class Commands:
+    """`Run` for real, with this environment; several threads may call it."""
 
-    def run(command: Sequence[str], within: float) -> Ran:
-        program = shutil.which(command[0], path=environ.get("PATH"))
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = {
+            **environ,
+            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        }
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def __call__(self, command: Sequence[str], within: float) -> Ran:
+        program = shutil.which(command[0], path=self._environ.get("PATH"))
         if program is None:
             raise FileNotFoundError(command[0])
         with subprocess.Popen(
             [program, *command[1:]],
-            env=settings,
+            env=self._environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         ) as process:
+            self._running.add(process)
             try:
                 output, errors = process.communicate(timeout=within)
             except BaseException:
-                # Ctrl-C in a terminal reaches it, too; what it began in the cloud goes on anyway.
                 process.terminate()
-                process.wait()
                 raise
+            finally:
+                self._running.discard(process)
         return Ran(process.returncode, output, errors)
 
-    return run
+    def stop(self) -> None:
+        """Ends those that run in other threads. What they began in the cloud goes on."""
+        for process in list(self._running):
+            process.terminate()
 
 
 @dataclass
 class Gcloud:
+    """stop: ends what runs in other threads, each of which then fails."""
+
     run: Run
+    stop: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """`Blocked` unless it is there and new enough."""

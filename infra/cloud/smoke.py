@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from infra.cloud.api import Response, Send
+from infra.cloud.api import Response, Send, silence
 from shared.model.access import ACCESS, Access, Device, OwnerToken, token_hash
 from shared.node import Node
 from shared.store.changing import change
@@ -42,7 +42,7 @@ def smoke_test(
 
     base: where the functions are. private: names of functions. wait: sleeps so many seconds.
     """
-    moment = node.clock().replace(microsecond=0)
+    moment = node.clock()  # to the microsecond: at that of an earlier test nothing is kept any more
     with _let_in(node, moment) as (phone, owner):
         asker = _Asker(base, send, wait)
         report = {"time": moment.isoformat(), "lat": _LAT, "lon": _LON}
@@ -110,7 +110,7 @@ _LOOK = (
 
 def _said(answer: Response | OSError) -> str:
     if isinstance(answer, OSError):
-        return f"does not answer ({answer})"
+        return silence(answer)
     text = " ".join(answer.body.decode("utf-8", "replace").split())[:200]
     return f"answers {answer.status} {text}".rstrip()
 

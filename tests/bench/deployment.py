@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infra.cloud.gcloud import Ran, runs
+from infra.cloud.gcloud import Commands, Ran
 from infra.staging import ROOT
 from tests.bench.table import print_table
 from tests.google.fake import FakeGoogle
@@ -20,7 +20,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         counted = _Counted()
         with Listener(counted.fake) as listener:
-            counted.run = runs(listener.environ(Path(folder)))
+            counted.run = Commands(listener.environ(Path(folder)))
             rows = [
                 counted.row("a first deployment", Project.deploy),
                 counted.row("the same again", Project.deploy),

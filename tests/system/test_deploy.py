@@ -258,30 +258,40 @@ def test_somebody_who_looks_is_shown_the_code_to_pair_a_phone(
     assert "Paired: phone." in told
 
 
-def test_ctrl_c_says_how_far_it_came_and_the_next_run_goes_on(
-    cloud: Cloud, first: subprocess.CompletedProcess[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("batchEnable", "Stopped: 0 of 32 steps are done; not done: services, "),
+        (":generateUploadUrl", "Stopped: 18 of 32 steps are done; not done: function ingest, "),
+    ],
+)
+def test_interrupted_it_says_how_far_it_came_and_leaves_nobody_behind(
+    when: str, said: str, cloud: Cloud, tmp_path: Path
 ) -> None:
-    fake = FakeGoogle(project=new_project(), polls=1_000_000)
+    endless = 1_000_000 if when == "batchEnable" else 0
+    fake = FakeGoogle(project=new_project(), polls=endless)
     with Listener(fake) as listener:
-        environ = {**cloud.environ, **listener.environ(tmp_path)}
         process = subprocess.Popen(
             [str(YURT), "deploy", fake.project.id],
-            env=environ,
+            env={**cloud.environ, **listener.environ(tmp_path)},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
-        deadline = time.monotonic() + 60
-        while not any("batchEnable" in seen.path for seen in fake.requests):
+        deadline = time.monotonic() + 90
+        while not any(when in seen.path for seen in fake.requests):
             assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)  # to it alone: its children are its own to end
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, output + errors
-    assert "Stopped: 0 of 32 steps are done; not done: services, " in errors
+    assert said in errors
     assert "The same command goes on where it was." in errors
     assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 def test_gcloud_takes_the_build_of_a_push(cloud: Cloud) -> None:
