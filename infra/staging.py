@@ -200,12 +200,12 @@ def _contents(function: str, pins: Sequence[str], root: Path) -> dict[str, bytes
             raise CannotStage(f"{root / name} is missing; `make schemas` makes what is generated")
         for path in (root / name).rglob("*"):
             relative = path.relative_to(root)
-            if path.is_file() and not any(map(_is_left_over, relative.parts)):
+            if path.is_file() and not any(map(is_left_over, relative.parts)):
                 contents[relative.as_posix()] = path.read_bytes()
     return dict(sorted(contents.items()))
 
 
-def _is_left_over(name: str) -> bool:
+def is_left_over(name: str) -> bool:
     return name == "__pycache__" or name.startswith(".") or name.endswith(("~", ".pyc"))
 
 

@@ -4,7 +4,8 @@ import contextlib
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -12,8 +13,10 @@ from infra.cli.session import STOPPED, Session, json_option, pass_session, print
 
 if TYPE_CHECKING:
     from infra.cli.telling import Lines
+    from infra.cloud.bridge import Home
     from infra.cloud.deployment import Deployment
     from infra.cloud.doors import Doors
+    from infra.cloud.freetier import Line
     from infra.cloud.plan import CloudNode
     from infra.cloud.steps import Step
     from shared.node import Node
@@ -35,6 +38,12 @@ _PHONE = "phone"
     metavar="B",
     help="The bucket's name, if PROJECT-yurt is taken by somebody else.",
 )
+@click.option(
+    "--bridge",
+    type=click.Choice(["vm", "here", "none"]),
+    help="Where the XMPP bridge runs: on a small machine in the cloud, on this one as a service, "
+    "or nowhere. Default: as it is; at first none.",
+)
 @click.option("--dry-run", is_flag=True, help="Only show the plan; asks nothing of the cloud.")
 @click.option("--cost", is_flag=True, help="Only show what was used of each free allowance.")
 @json_option
@@ -44,6 +53,7 @@ def deploy(
     project: str,
     region: str | None,
     bucket: str | None,
+    bridge: "Home | None",
     dry_run: bool,
     cost: bool,
     as_json: bool,
@@ -70,35 +80,77 @@ def deploy(
         if cost:
             _show_cost(session, project, region, as_json)
             return
-        node = _staged(project, region, bucket)
-        click.echo(plan_text(node))
+        asked = _Asked(region, bucket, bridge)
+        click.echo(plan_text(_staged(project, asked)))
+        _check_bridge(bridge)
         if not dry_run:
-            _deploy(session, project, region, bucket)
+            _deploy(session, project, asked)
 
 
-def _staged(project: str, region: str | None, bucket: str | None) -> "CloudNode":
+class _Asked(NamedTuple):
+    """What was asked for; None where it shall be as it is."""
+
+    region: str | None = None
+    bucket: str | None = None
+    bridge: "Home | None" = None
+
+
+_AS_IT_IS = _Asked()
+
+
+def _staged(project: str, asked: _Asked) -> "CloudNode":
     """What would be deployed, known without asking the cloud."""
     from infra.cloud.deployment import deployment
     from infra.cloud.plan import cloud_node
 
-    return cloud_node(deployment(project, region or _REGION, bucket))
+    place = deployment(project, asked.region or _REGION, asked.bucket)
+    return cloud_node(place, home=asked.bridge or "none")
 
 
-def _deploy(session: Session, project: str, region: str | None, bucket: str | None) -> None:
+def _check_bridge(bridge: "Home | None") -> None:
+    from infra.cli.commands import COMMANDS
+    from infra.cloud.bridge import bridge_problem
+    from shared.commands.errors import Refused
+
+    problem = bridge_problem(bridge or "none", COMMANDS)
+    if problem is not None:
+        raise Refused(problem)
+
+
+def _deploy(session: Session, project: str, asked: _Asked) -> None:
     from infra.cli.telling import Lines
     from infra.cloud.executor import Executor
 
     doors = session.cloud(project)
-    node = looked_up(doors, region, bucket)
+    node = looked_up(doors, asked)
     steps = node.steps()
     lines = Lines(len(steps))
     with telling_what_is_left(steps, lines, "goes on where it was"):
         Executor(doors.api, doors.gcloud, lines).deploy(steps)
         _try_out(session, doors, node)
+        if asked.bridge == "here":
+            _run_bridge_here(session, node.deployment)
 
 
-def looked_up(doors: "Doors", region: str | None, bucket: str | None) -> "CloudNode":
+def _run_bridge_here(session: Session, place: "Deployment") -> None:
+    from infra.cloud.unit import UNIT, CannotInstall, install, run_command, unit_text
+    from infra.staging import ROOT
+    from shared.commands.errors import Failed
+
+    variables = {"YURT_PUBLIC_BASE": place.origin, "YURT_PROJECT": place.project}
+    command = [str(Path(sys.executable).with_name("yurt")), "bridge"]
+    text = unit_text(command, str(ROOT), variables)
+    try:
+        changed = install(text, session.environ, run_command)
+    except CannotInstall as error:
+        raise Failed(str(error)) from error
+    click.echo(f"\nThe XMPP bridge runs here as {UNIT}{'' if changed else ', as before'}.")
+    click.echo("So that it runs while you are not signed in: loginctl enable-linger")
+
+
+def looked_up(doors: "Doors", asked: _Asked = _AS_IT_IS) -> "CloudNode":
     """The same, of a project that was looked at: where its node is decides where it goes on."""
+    from infra.cloud.bridge import has_machine
     from infra.cloud.deployment import deployment
     from infra.cloud.plan import cloud_node
     from infra.cloud.preflight import preflight
@@ -106,14 +158,15 @@ def looked_up(doors: "Doors", region: str | None, bucket: str | None) -> "CloudN
 
     doors.gcloud.check()
     project = preflight(doors.api)
-    if region is not None and project.region not in (None, region):
+    if asked.region is not None and project.region not in (None, asked.region):
         raise Blocked(
             f"the node of {doors.api.project} is in {project.region}; leave --region out, or take "
             f"it down first: yurt undeploy {doors.api.project}"
         )
-    there = region or project.region or _REGION
-    named = deployment(doors.api.project, there, bucket or project.bucket)
-    return cloud_node(named, project)
+    there = asked.region or project.region or _REGION
+    named = deployment(doors.api.project, there, asked.bucket or project.bucket)
+    home = asked.bridge or ("vm" if has_machine(doors.api, named) else "none")
+    return cloud_node(named, project, home=home)
 
 
 def _try_out(session: Session, doors: "Doors", cloud: "CloudNode") -> None:
@@ -207,11 +260,19 @@ def plan_text(node: "CloudNode") -> str:
     lines += [_wrapped(f"{step.title}: {step.wanted}") for step in node.steps()]
     lines += ["", "Of the free tier this takes, before any data comes:", ""]
     for line in taken(node.declared, allowances()):
-        note = f" ({line.note})" if line.note else ""
-        free = line.allowance.amount
-        lines.append(_wrapped(f"{line.used:g} of {free:,g} {line.allowance.title}{note}"))
+        lines.append(_wrapped(_taken(line)))
     lines.append(_wrapped(_AT_REST))
     return "\n".join(lines) + "\n"
+
+
+def _taken(line: "Line") -> str:
+    """`1 of 3 jobs of Cloud Scheduler (...)`"""
+    allowance = line.allowance
+    words = allowance.title
+    if allowance.unit not in words:
+        words = f"{allowance.unit} of {words}"
+    note = f" ({line.note})" if line.note else ""
+    return f"{line.used:g} of {allowance.amount:,g} {words}{note}"
 
 
 _AT_REST = (

@@ -138,7 +138,7 @@ def _project_checks(session: Session, project: str) -> "Iterator[Check]":
 
     with in_plain_words():
         doors = session.cloud(project)
-        steps = looked_up(doors, None, None).steps()
+        steps = looked_up(doors).steps()
     for step in steps:
         try:
             changed, problem = drift(doors.api, step), None

@@ -33,7 +33,7 @@ def undeploy(session: Session, project: str, yes: bool) -> None:
 
     with in_plain_words():
         doors = session.cloud(project)
-        steps = [step for step in looked_up(doors, None, None).steps() if step.is_removable]
+        steps = [step for step in looked_up(doors).steps() if step.is_removable]
         if not yes:
             _ask(session, project, steps)
         lines = Lines(len(steps))

@@ -51,7 +51,8 @@ Query = Mapping[str, str | Sequence[str]]
 
 
 class Call(NamedTuple):
-    """A request. service: the first part of its host. path: with the version, already quoted."""
+    """A request. service: the first part of its host. path: with the version, already quoted.
+    body: what is sent as JSON, or bytes that are sent as they are."""
 
     method: str
     service: str
@@ -160,7 +161,9 @@ class Api:
         if call.service not in _WITHOUT_QUOTA_PROJECT:
             headers["x-goog-user-project"] = self.project
         body = b""
-        if call.body is not None:
+        if isinstance(call.body, bytes):
+            headers["Content-Type"], body = "application/octet-stream", call.body
+        elif call.body is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(call.body).encode()
         try:
@@ -223,7 +226,8 @@ def _failed(service: str, error: Mapping[str, Any]) -> ApiError:
     reasons = [*details, *error.get("errors", ())]  # Cloud Storage and Compute say it the old way
     reason = next((str(found["reason"]) for found in reasons if "reason" in found), "")
     status = int(error.get("code", 0) or 0)
-    message = str(error.get("message") or f"it answered with status {status}")
+    told = error.get("message") or next((e.get("message") for e in error.get("errors", ())), None)
+    message = str(told or f"it answered with status {status}")
     return ApiError(service, status, str(error.get("status", "")), message, reason)
 
 

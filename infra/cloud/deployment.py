@@ -65,6 +65,11 @@ class Deployment:
         """That of the account that builds them."""
         return self._account("build")
 
+    @property
+    def bridge(self) -> str:
+        """That of the account of the XMPP bridge's machine."""
+        return self._account("bridge")
+
     def account(self, function: str) -> str:
         """That of the account that a function runs as."""
         return self._account(f"fn-{function}")

@@ -53,7 +53,7 @@ def spending(declared: Mapping[str, Declaration]) -> Spending:
 
 
 _NOTES = {
-    "build.minutes": "minutes, if all are built",
+    "build.minutes": "if all are built",
     "scheduler.jobs": "those of other projects of the same billing account count, too",
     "secrets.versions": "those of other projects of the same billing account count, too",
 }

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.cloud import policies
+from infra.cloud import bridge, policies
 from infra.cloud.accounts import ServiceAccounts
+from infra.cloud.bridge import Home
 from infra.cloud.bucket import Bucket, StorageAccount
 from infra.cloud.budget import Budget
 from infra.cloud.database import Database, Exemptions, Indexes, IndexesAreBuilt, Rules
@@ -18,7 +19,7 @@ from infra.cloud.queue import Queue
 from infra.cloud.repository import Repository
 from infra.cloud.schedule import Jobs
 from infra.cloud.secrets import SECRETS, OldVersions, Secret
-from infra.cloud.services import EnabledServices
+from infra.cloud.services import SERVICES, EnabledServices
 from infra.cloud.steps import Step
 from infra.declarations import Declaration, declarations
 from infra.staging import BUILD, ROOT, Staged, stage
@@ -46,6 +47,7 @@ class CloudNode:
     staged: Mapping[str, Staged]
     number: str = "NUMBER"
     billing_account: str = "billingAccounts/ID"
+    bridge: Home = "none"
     new_key: Callable[[], str] = _new_key
 
     def steps(self) -> list[Step]:
@@ -53,7 +55,8 @@ class CloudNode:
 
     def _platform(self) -> Iterable[Step]:
         deployment = self.deployment
-        yield EnabledServices(deployment)
+        also = (bridge.NEEDS,) if self.bridge == "vm" else ()
+        yield EnabledServices(deployment, [*SERVICES, *also])
         yield Database(deployment)
         yield Indexes(deployment)
         yield Exemptions(deployment)
@@ -80,7 +83,7 @@ class CloudNode:
             deployment,
             "roles on the bucket",
             policies.of_bucket(deployment.bucket),
-            self._grants({name: r.bucket for name, r in roles.items()}),
+            [*self._grants({name: r.bucket for name, r in roles.items()}), *self._bridge_grants()],
         )
         yield Roles(
             deployment,
@@ -126,13 +129,18 @@ class CloudNode:
             for role in named:
                 yield Grant(role, member(self.deployment.account(function)))
 
+    def _bridge_grants(self) -> Iterable[Grant]:
+        return bridge.grants(self.deployment) if self.bridge == "vm" else ()
+
     def _purposes(self) -> dict[str, str]:
         deployment = self.deployment
         functions = {deployment.account(name): f"the function {name}" for name in self.declared}
+        also = {deployment.bridge: "runs the XMPP bridge"} if self.bridge == "vm" else {}
         return {
             **functions,
             deployment.caller: "calls private functions",
             deployment.builder: "builds the functions",
+            **also,
         }
 
     def _functions(self) -> Iterable[Step]:
@@ -153,6 +161,13 @@ class CloudNode:
         yield OldVersions(self.deployment, MASTER_KEY_SECRET)
         yield Jobs(self.deployment, self.number, self.declared)
         yield Budget(self.deployment, self.number, self.billing_account)
+        if self.bridge == "vm":
+            packed = bridge.bundle()
+            yield bridge.Files(self.deployment, packed)
+            yield bridge.Machine(self.deployment, packed)
+            yield bridge.OldFiles(self.deployment, packed)
+        else:
+            yield bridge.NoMachine(self.deployment)
         yield IndexesAreBuilt(self.deployment)
 
 
@@ -162,13 +177,17 @@ def cloud_node(
     *,
     root: Path = ROOT,
     build: Path = BUILD,
+    home: Home = "none",
 ) -> CloudNode:
-    """The node of a checkout, staged below `build`. project: once it was looked at.
+    """The node of a checkout, staged below `build`. project: once it was looked at. home: of the
+    XMPP bridge.
 
     `BadDeclaration` or `CannotStage` when the checkout cannot be deployed.
     """
     declared = declarations(root)
     staged = {name: stage(name, build, root=root) for name in declared}
     if project is None:
-        return CloudNode(deployment, declared, staged)
-    return CloudNode(deployment, declared, staged, project.number, project.billing_account)
+        return CloudNode(deployment, declared, staged, bridge=home)
+    return CloudNode(
+        deployment, declared, staged, project.number, project.billing_account, bridge=home
+    )

@@ -29,7 +29,7 @@ SERVICES = (
 
 
 class EnabledServices(Step):
-    def __init__(self, deployment: Deployment, services: Sequence[str] = SERVICES) -> None:
+    def __init__(self, deployment: Deployment, services: Sequence[str]) -> None:
         self.title = "services"
         self.wanted = f"enabled: {', '.join(services)}"
         self.stays = "the services stay enabled; that costs nothing"

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from infra.cli.commands import COMMANDS
 from infra.cli.main import main
 from infra.cli.session import Session
 from infra.cloud.doors import Doors
@@ -26,14 +28,16 @@ def project() -> Project:
     return project
 
 
-def yurt(project: Project | None, *arguments: str, answer: str | None = None) -> Result:
+def yurt(
+    project: Project | None, *arguments: str, answer: str | None = None, home: str = "/nowhere"
+) -> Result:
     """project: None where the cloud is not to be asked at all."""
 
     def open_doors(name: str, environ: Mapping[str, str]) -> Doors:
         assert project is not None
         return project.doors()
 
-    session = Session(environ={"TZ": "UTC"}, clock=lambda: NOW, open_doors=open_doors)
+    session = Session(environ={"TZ": "UTC", "HOME": home}, clock=lambda: NOW, open_doors=open_doors)
     if answer is not None:
         session.is_asked_for = lambda: True  # type: ignore[method-assign]
     return CliRunner().invoke(main, list(arguments), obj=session, input=answer)
@@ -72,6 +76,32 @@ def test_what_cannot_be_meant_is_said_before_anything(
     assert said in refused.stderr
 
 
+def test_the_plan_of_a_bridge_says_what_may_be_charged_and_that_there_is_none_yet() -> None:
+    shown = yurt(None, "deploy", "my-project", "--bridge", "vm", "--dry-run")
+    words = " ".join(shown.stdout.split())
+    assert "machine yurt-bridge: an e2-micro in us-central1-b, of which one is free" in words
+    assert "Its external address may be charged" in words
+    assert shown.exit_code == 2
+    assert "this version of Yurt has no XMPP bridge yet" in shown.stderr
+
+
+def test_a_bridge_here_becomes_a_service_once_there_is_one(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(COMMANDS, "bridge", "bridge")
+    monkeypatch.setattr("infra.cli.deploy._try_out", lambda *_: None)
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/called\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    done = yurt(project, "deploy", "p-yurt", "--bridge", "here", home=str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "The XMPP bridge runs here as yurt-bridge.service." in done.stdout
+    unit = (tmp_path / ".config/systemd/user/yurt-bridge.service").read_text()
+    assert "bin/yurt bridge\n" in unit
+    assert "Environment=YURT_PUBLIC_BASE=https://us-central1-p-yurt.cloudfunctions.net\n" in unit
+    assert "--user enable --now yurt-bridge.service" in (tmp_path / "called").read_text()
+
+
 # What stands in the way
 
 
@@ -94,7 +124,7 @@ def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
     assert said.startswith("Error: roles on the bucket: storage said: ")
     assert "ask the owner of the project for roles/owner" in said
     assert (
-        "12 of 32 steps are done; not done: roles on the bucket, roles on the task queue," in said
+        "12 of 33 steps are done; not done: roles on the bucket, roles on the task queue," in said
     )
     assert said.endswith("The same command goes on where it was.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.cloud.api import Api, Response, Token
+from infra.cloud.bridge import Home
 from infra.cloud.deployment import deployment
 from infra.cloud.doors import Doors
 from infra.cloud.executor import Executor, Told
@@ -102,7 +103,9 @@ class Project:
     def doors(self) -> Doors:
         return self._doors
 
-    def node(self, region: str | None = None, bucket: str | None = None) -> CloudNode:
+    def node(
+        self, region: str | None = None, bucket: str | None = None, bridge: Home = "none"
+    ) -> CloudNode:
         """As it is deployed, once the project was looked at."""
         doors = self.doors()
         doors.gcloud.check()
@@ -113,19 +116,25 @@ class Project:
             bucket or found.bucket,
         )
         declared, staged = _staged(self.root, _fingerprint(self.root))
-        return CloudNode(place, declared, staged, found.number, found.billing_account, lambda: KEY)
+        return CloudNode(
+            place, declared, staged, found.number, found.billing_account, bridge, lambda: KEY
+        )
 
     def deploy(
-        self, at_once: int = 1, region: str | None = None, bucket: str | None = None
+        self,
+        at_once: int = 1,
+        region: str | None = None,
+        bucket: str | None = None,
+        bridge: Home = "none",
     ) -> Quiet:
         teller, doors = Quiet(), self.doors()
-        steps = self.node(region, bucket).steps()
+        steps = self.node(region, bucket, bridge).steps()
         Executor(doors.api, doors.gcloud, teller, at_once).deploy(steps)
         return teller
 
-    def remove(self) -> Quiet:
+    def remove(self, bridge: Home = "none") -> Quiet:
         teller, doors = Quiet(), self.doors()
-        steps = [step for step in self.node().steps() if step.is_removable]
+        steps = [step for step in self.node(bridge=bridge).steps() if step.is_removable]
         Executor(doors.api, doors.gcloud, teller, 1).remove(steps)
         return teller
 
