@@ -178,6 +178,29 @@ def test_the_key_is_made_once(project: Project) -> None:
     assert not project.fake.secrets.has_version("yurt-master-key", "2")
 
 
+def test_nothing_is_asked_of_indexes_that_are_not_built(project: Project) -> None:
+    project.deploy()
+    path = "firestore/v1/projects/p-yurt/databases/(default)/collectionGroups/-/indexes"
+    states = [index["state"] for index in ask(project.fake, f"GET {path}").json["indexes"]]
+    assert states == ["READY"] * 7
+
+
+def test_what_costs_is_bounded(project: Project) -> None:
+    project.deploy()
+    state = project.fake.state()
+    (queue,) = state["cloudtasks.googleapis.com"].values()
+    assert queue["rateLimits"]["maxConcurrentDispatches"] == 2
+    assert queue["retryConfig"]["maxAttempts"] == 100
+    (repository,) = state["artifactregistry.googleapis.com"].values()
+    kept = repository["cleanupPolicies"]["keep-newest"]
+    assert (kept["action"], kept["mostRecentVersions"]) == ("KEEP", {"keepCount": 2})
+    (rule,) = state["storage.googleapis.com"]["p-yurt-yurt"]["lifecycle"]["rule"]
+    assert rule["condition"] == {"age": 60, "matchesPrefix": ["JOINING/", "keeping/", "spool/"]}
+    for name in FUNCTIONS:
+        assert function(project.fake, name)["serviceConfig"]["maxInstanceCount"] <= 5
+        assert not function(project.fake, name)["serviceConfig"].get("minInstanceCount")
+
+
 # Again
 
 
@@ -295,6 +318,42 @@ def test_phones_are_let_in_all_the_time_while_their_function_is_updated(tmp_path
     again = project.deploy()
     assert list(again.changes) == ["function ingest"]
     assert seen == {True}
+
+
+def test_a_private_function_is_public_at_no_moment(project: Project) -> None:
+    public: set[str] = set()
+    send = project.send
+
+    def watched(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+        answer = send(method, url, headers, body)
+        public.update(project.fake.publicly_invocable())
+        return answer
+
+    project.run = InProcessGcloud(project.fake, watched)
+    project.deploy()
+    assert public == {"ingest", "query", "upload"}
+
+
+def test_what_another_gave_to_others_meanwhile_is_not_lost(project: Project) -> None:
+    """Of two who change a policy at once one is refused, and looks again."""
+    friend, done = "user:friend@example.org", False
+    answer = project.fake.answer
+
+    def disturbed(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Any:
+        nonlocal done
+        if url.endswith("projects/p-yurt:setIamPolicy") and not done:
+            done = True
+            path = "cloudresourcemanager/v1/projects/p-yurt"
+            policy = ask(project.fake, f"POST {path}:getIamPolicy", VERSION_3).json
+            policy["bindings"].append({"role": "roles/viewer", "members": [friend]})
+            assert ask(project.fake, f"POST {path}:setIamPolicy", {"policy": policy}).status == 200
+        return answer(method, url, headers, body)
+
+    project.fake.answer = disturbed  # type: ignore[method-assign]
+    teller = project.deploy()
+    assert any("concurrent policy changes" in told for told in teller.waited)
+    assert project.fake.roles_of(friend) == {"projects/p-yurt": {"roles/viewer"}}
+    assert roles(project.fake) == ROLES
 
 
 def test_a_new_function_needs_no_change_here(tmp_path: Path) -> None:
@@ -419,13 +478,33 @@ def test_what_was_changed_by_hand_is_set_right(
 
 def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None:
     project.deploy()
+    location = "projects/p-yurt/locations/us-central1"
+    account = {"accountId": "others", "serviceAccount": {}}
+    asked(project, "POST iam/v1/projects/p-yurt/serviceAccounts", account)
+    members = ["user:friend@example.org", "serviceAccount:others@p-yurt.iam.gserviceaccount.com"]
     path = "cloudresourcemanager/v1/projects/p-yurt"
     policy = asked(project, f"POST {path}:getIamPolicy", VERSION_3)
-    policy["bindings"].append({"role": "roles/viewer", "members": ["user:friend@example.org"]})
+    policy["bindings"].append({"role": "roles/viewer", "members": members})
     asked(project, f"POST {path}:setIamPolicy", {"policy": policy})
+    job = {
+        "name": f"{location}/jobs/others",
+        "schedule": "0 0 * * *",
+        "httpTarget": {"uri": "https://example.org/"},
+    }
+    asked(project, f"POST cloudscheduler/v1/{location}/jobs", job)
+    theirs = function(project.fake, "query")
+    del theirs["labels"][VERSION_LABEL]
+    theirs["name"] = f"{location}/functions/others"
+    project.fake.functions.functions[theirs["name"]] = theirs
+
     assert project.deploy().changes == {}
     project.remove()
-    assert project.fake.roles_of("user:friend@example.org") == {"projects/p-yurt": {"roles/viewer"}}
+    for member in members:
+        assert project.fake.roles_of(member) == {"projects/p-yurt": {"roles/viewer"}}
+    assert list(project.fake.functions.functions) == [theirs["name"]]
+    assert list(asked(project, f"GET cloudscheduler/v1/{location}/jobs")["jobs"][0])
+    accounts = asked(project, "GET iam/v1/projects/p-yurt/serviceAccounts")["accounts"]
+    assert "others" in [account["email"].partition("@")[0] for account in accounts]
 
 
 def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> None:
