@@ -16,7 +16,7 @@ from shared.friends import Friends
 from shared.keyring import Keyring
 from shared.model.access import ACCESS, Access
 from shared.queue.protocol import Queue, QueueError
-from shared.sealing import MasterKey
+from shared.sealing import BadMasterKey, MasterKey
 from shared.search.protocol import Search
 from shared.settings import Settings, read_settings
 from shared.store.changing import current
@@ -92,6 +92,12 @@ class Node:
     def _master_key(self, *, create: bool) -> MasterKey:
         if self.settings.master_key is not None:
             return MasterKey.from_hex(self.settings.master_key, "YURT_MASTER_KEY")
+        if self.settings.firestore is not None:
+            # One of this machine would seal what the functions, with theirs, could not open.
+            raise BadMasterKey(
+                "YURT_MASTER_KEY is not set, and a node in the cloud has no key in a file",
+                "set it to the key that the functions have (as `yurt deploy` shows at its end)",
+            )
         return MasterKey.from_file(self.settings.data / "master.key", create=create)
 
     def close(self) -> None:

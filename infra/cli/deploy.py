@@ -221,6 +221,8 @@ def _pair(session: Session, node: "Node") -> None:
 
 
 def _next(session: Session, place: "Deployment") -> str:
+    from infra.cloud.deployment import MASTER_KEY_SECRET
+
     yurt = session.program
     return f"""
 To ask it, or to pair more phones, from this machine:
@@ -230,17 +232,24 @@ To ask it, or to pair more phones, from this machine:
   {yurt} where
   {yurt} pair tablet
 
+With --encrypt, `pair` needs the master key as well:
+
+  export YURT_MASTER_KEY=$(gcloud secrets versions access latest --secret={MASTER_KEY_SECRET} \\
+    --project={place.project})
+
 What was used of the free tier:   {yurt} deploy {place.project} --cost
 What was changed by hand:         {yurt} doctor --project {place.project}"""
 
 
 def _show_cost(session: Session, project: str, region: str | None, as_json: bool) -> None:
     from infra.cloud.deployment import deployment
+    from infra.cloud.preflight import region_of_node
     from infra.cloud.usage import usage, usage_text
 
     doors = session.cloud(deployment(project, region or _REGION).project)
     doors.gcloud.check()
-    found = usage(doors.api, region or _REGION, session.clock())
+    there = region or region_of_node(doors.api) or _REGION
+    found = usage(doors.api, there, session.clock())
     if as_json:
         print_json(found)
     else:

@@ -144,7 +144,9 @@ def _project_checks(session: Session, project: str) -> "Iterator[Check]":
             changed, problem = drift(doors.api, step), None
         except (ApiError, Unreachable, Blocked) as error:
             changed, problem = [], explained(error)
-        yield checks.deployed_check(project, step.title, step.wanted, changed, problem)
+        yield checks.deployed_check(
+            project, step.title, step.wanted, changed, problem, optional=step.optional
+        )
 
 
 def _opened(session: Session, problem: "StoreError | None") -> "Node | StoreError":

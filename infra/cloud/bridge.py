@@ -220,7 +220,9 @@ def _machine(api: Api, deployment: Deployment) -> Any | None:
     try:
         return api.get("compute", f"{_instances(deployment)}/{MACHINE}")
     except ApiError as error:
-        if error.reason in ("SERVICE_DISABLED", "accessNotConfigured"):
+        if error.status == 403:
+            # The service was never enabled, or it is not for this owner to look at: then it cannot
+            # have been made by them, either.
             return None
         raise
 

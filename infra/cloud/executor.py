@@ -116,13 +116,15 @@ class Executor:
         self.teller.ends(told)
 
     def _done(self, step: Step, decide: _Decide) -> Iterator[str]:
-        pauses, waited = iter(_PAUSES), 0.0
+        pauses, waited, told = iter(_PAUSES), 0.0, list[str]()
         while True:
             try:
                 changes = decide(step)
                 waiting = any(isinstance(change.act, Wait) for change in changes)
-                if changes:
-                    self.teller.does(step, [change.says for change in changes])
+                says = [change.says for change in changes]
+                if says and says != told:  # else it is only waited for, as before
+                    self.teller.does(step, says)
+                told = says
                 for change in changes:
                     self._act(change)
                     if not isinstance(change.act, Wait):

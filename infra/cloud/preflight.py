@@ -42,9 +42,17 @@ def preflight(api: Api) -> Project:
     found = _project(api)
     _check_permissions(api)
     account = _billing_account(api)
-    ours = [f for f in deployed(api, f"projects/{part(api.project)}/locations/-") if is_ours(f)]
-    region = next((_region(function) for function in ours), None)
-    return Project(str(found["projectNumber"]), account, region, _bucket(ours))
+    ours = _ours(api)
+    return Project(str(found["projectNumber"]), account, _region(ours), _bucket(ours))
+
+
+def region_of_node(api: Api) -> str | None:
+    """Where the node is that is there already, if there is one."""
+    return _region(_ours(api))
+
+
+def _ours(api: Api) -> list[Any]:
+    return [f for f in deployed(api, f"projects/{part(api.project)}/locations/-") if is_ours(f)]
 
 
 def _project(api: Api) -> Any:
@@ -88,8 +96,8 @@ def _billing_account(api: Api) -> str:
     return str(info["billingAccountName"])
 
 
-def _region(function: Any) -> str:
-    return str(function["name"].split("/")[3])
+def _region(functions: Sequence[Any]) -> str | None:
+    return next((str(function["name"].split("/")[3]) for function in functions), None)
 
 
 def _bucket(functions: Sequence[Any]) -> str | None:

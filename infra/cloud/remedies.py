@@ -13,6 +13,7 @@ _LINE = 150
 """Letters."""
 
 _PASSING_REASONS = ("SERVICE_DISABLED", "conditionNotMet", "rateLimitExceeded")
+_FINAL_WORDS = re.compile(r"too recently|build failed|healthcheck failed", re.IGNORECASE)
 _PASSING_WORDS = re.compile(
     # A service account, a queue or a role that was made or given a moment ago.
     r"service account .* does not exist|wait at least a minute|service agent"
@@ -29,9 +30,11 @@ def may_pass(error: Exception) -> bool:
     """Whether the same may succeed in a while, though nobody mends anything."""
     if isinstance(error, Unreachable):
         return True
+    if _is_final(error):
+        return False
     if isinstance(error, GcloudFailed):
         return _PASSING_WORDS.search(str(error)) is not None
-    if not isinstance(error, ApiError) or _is_final(error):
+    if not isinstance(error, ApiError):
         return False
     return (
         error.status in _PASSING_STATUS
@@ -48,8 +51,9 @@ def briefly(error: Exception) -> str:
     return first if len(first) <= _LINE else f"{first[:_LINE]} ..."
 
 
-def _is_final(error: ApiError) -> bool:
-    return "too recently" in error.message
+def _is_final(error: Exception) -> bool:
+    """Whether it stays as it is whatever else it says: of a build, that is the end of a log."""
+    return _FINAL_WORDS.search(str(error)) is not None
 
 
 def explained(error: Exception) -> str:

@@ -285,12 +285,19 @@ def store_check(where: str, problem: StoreError | None) -> Check:
 
 
 def deployed_check(
-    project: str, title: str, wanted: str, changes: Sequence[str], problem: str | None
+    project: str,
+    title: str,
+    wanted: str,
+    changes: Sequence[str],
+    problem: str | None,
+    *,
+    optional: bool = False,
 ) -> Check:
     """Part of a node in the cloud. changes: what deploying would do to it. problem: why that is not
-    known."""
+    known. optional: the node works without it."""
     if problem is not None:
-        return _fail(title, problem, f"mend that, then ask again: yurt doctor --project {project}")
+        judge = _warn if optional else _fail
+        return judge(title, problem, f"mend that, then ask again: yurt doctor --project {project}")
     if changes:
         return _fail(title, f"to do: {'; '.join(changes)}", f"do it: yurt deploy {project}")
     return _ok(title, wanted)

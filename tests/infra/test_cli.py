@@ -602,3 +602,18 @@ def test_doctor_unseals_every_key(yurt: Yurt, data: Path) -> None:
     lost = checked(yurt("doctor", "--json"))["master key"]
     assert lost["status"] == "fail"
     assert "phone, tablet" in lost["detail"]
+
+
+def test_a_key_of_this_machine_seals_nothing_for_a_node_in_the_cloud(
+    yurt: Yurt, data: Path, firestore_project: str
+) -> None:
+    cloud = {
+        "YURT_STORE": "firestore",
+        "YURT_PROJECT": firestore_project,
+        "FIRESTORE_EMULATOR_HOST": os.environ["FIRESTORE_EMULATOR_HOST"],
+    }
+    pair = ("pair", "phone", "--encrypt", "--url", "https://y.example")
+    refused(yurt(*pair, environ=cloud), 1, "YURT_MASTER_KEY is not set", "as `yurt deploy` shows")
+    assert not (data / "master.key").exists()
+    given = yurt(*pair, environ={**cloud, "YURT_MASTER_KEY": "5e" * 32})
+    assert given.exit_code == 0, given.output

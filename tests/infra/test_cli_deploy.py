@@ -167,6 +167,14 @@ def test_what_was_changed_by_hand_is_found_and_not_touched(project: Project) -> 
     assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
 
 
+def test_what_only_others_may_see_is_no_fault(project: Project) -> None:
+    budgets = "billingbudgets.googleapis.com"
+    project.fake.project.enabled.discard(budgets)
+    found = yurt(project, "doctor", "--project", "p-yurt", "--json")
+    states = {check["check"]: check["status"] for check in json.loads(found.stdout)}
+    assert states["budget alert"] == "warn"
+
+
 # What it costs
 
 

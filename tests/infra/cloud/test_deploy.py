@@ -651,6 +651,25 @@ def test_a_function_of_that_name_that_is_not_ours(project: Project) -> None:
     assert "a function ingest is there that Yurt did not deploy" in refused(project)
 
 
+def test_a_build_that_fails_is_told_and_not_tried_again_until_it_is_mended(
+    tmp_path: Path, complete: dict[str, Any]
+) -> None:
+    project = Project(checkout(tmp_path))
+    main = project.root / "functions/media/main.py"
+    right = main.read_text()
+    main.write_text("def media(event:\n")
+    with pytest.raises(StepFailed) as failure:
+        project.deploy()
+    assert failure.value.step.title == "function media"
+    assert "Build failed with status: FAILURE" in str(failure.value.cause)
+    uploads = [s.path for s in project.fake.requests if s.path.endswith(":generateUploadUrl")]
+    assert len(uploads) == 2  # that of `ingest`, and this one
+    assert function(project.fake, "media")["state"] == "FAILED"
+    main.write_text(right)
+    project.deploy()
+    assert lasting(project.fake) == complete
+
+
 def test_a_budget_that_is_not_allowed_is_left_out(project: Project) -> None:
     project.fake.denied.add("billing.budgets.create")
     assert list(project.deploy().left) == ["budget alert"]
