@@ -22,7 +22,10 @@ def undeploy(session: Session, project: str, yes: bool) -> None:
 
     Its functions, their images and accounts, its scheduler jobs and its budget are deleted. What
     it collected stays: the database, the bucket and the master key, and `yurt deploy` takes them up
-    again. Meanwhile phones keep what they have to report, as far as their apps do.
+    again.
+
+    Stop the apps on your phones first, or let them report elsewhere: some throw away what they
+    deliver to an address where nobody is any more.
 
     \b
     Examples:
@@ -45,6 +48,7 @@ def undeploy(session: Session, project: str, yes: bool) -> None:
 def _ask(session: Session, project: str, steps: "Sequence[Step]") -> None:
     taken = "\n".join(f"  {step.title}" for step in reversed(steps) if step.stays is None)
     click.echo(f"Of the node in {project} this goes:\n\n{taken}\n\nThis stays:\n{_kept(steps)}\n")
+    click.echo("Stop the apps on your phones first: some throw away what nobody takes.\n")
     if not session.is_asked_for():
         raise click.UsageError("nobody is here to ask: say --yes if you mean it")
     click.confirm("Take it down?", abort=True)

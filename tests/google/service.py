@@ -1,6 +1,7 @@
 """What a service is: routes, each a request that it answers, and what it holds."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,7 +83,7 @@ class Route:
         return self.method != "GET" and not self.reads
 
 
-class Service:
+class Service(ABC):
     """Holds what one API holds. `host` is its name, `title` what messages call it.
 
     messages: the table of its fields. free: it needs no billing account. always: it need not be
@@ -101,8 +102,9 @@ class Service:
     def __init__(self, project: Project) -> None:
         self.project = project
 
+    @abstractmethod
     def routes(self) -> list[Route]:
-        raise NotImplementedError
+        """What it answers to."""
 
     def picture(self) -> Json:
         """What lasts, without what is volatile."""

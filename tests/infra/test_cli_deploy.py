@@ -200,6 +200,7 @@ def test_it_asks_before_it_takes_anything_down(project: Project) -> None:
     refused = yurt(project, "undeploy", "p-yurt", answer="n\n")
     assert refused.exit_code == 1
     assert "This stays:" in refused.stdout
+    assert "Stop the apps on your phones first" in refused.stdout
     assert "gcloud storage rm --recursive gs://p-yurt-yurt" in refused.stdout
     assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
 
