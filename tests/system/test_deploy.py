@@ -141,7 +141,8 @@ def cloud(
     firestore_emulator: Emulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("cloud")
-    fake = FakeGoogle(project=new_project())
+    # What takes a while is waited for in tests/infra/cloud, where waiting takes no time.
+    fake = FakeGoogle(project=new_project(), polls=0)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(Listener(fake))
         outside = socket.create_server((HOST, 0), backlog=128)
