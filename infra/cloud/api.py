@@ -6,7 +6,6 @@ Where a service is comes from the same variables that gcloud reads, such as
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -124,7 +123,7 @@ class Api:
     token: Token
     environ: Mapping[str, str]
     send: Send
-    wait: Callable[[float], None] = time.sleep
+    wait: Callable[[float], None]
 
     def get(self, service: str, path: str, query: Query | None = None) -> Any | None:
         """The JSON there is, or None if there is none (404)."""

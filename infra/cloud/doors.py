@@ -1,7 +1,7 @@
 """All doors to the outside, opened together."""
 
 import shutil
-import time
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,26 @@ class Doors:
     credentials: "Callable[[], Credentials | None]"
 
 
+class Stopped(Exception):
+    """What was waited for does not matter any more: everything is to end."""
+
+
 def doors(project: str, environ: Mapping[str, str]) -> Doors:
-    commands = Commands(environ)
-    gcloud = Gcloud(commands, commands.stop)
+    """The real ones. After `gcloud.stop`, `Stopped` ends whatever waits, in any thread."""
+    commands, stopping = Commands(environ), threading.Event()
+
+    def stop() -> None:
+        stopping.set()
+        commands.stop()
+
+    def wait(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise Stopped("it was interrupted")
+
+    gcloud = Gcloud(commands, stop)
     token = Token(gcloud.token)
-    api = Api(project, token, environ, Session())
-    return Doors(api, gcloud, Session(), time.sleep, lambda: _credentials(token, environ))
+    api = Api(project, token, environ, Session(), wait)
+    return Doors(api, gcloud, Session(), wait, lambda: _credentials(token, environ))
 
 
 def signed_in(project: str, environ: Mapping[str, str]) -> "Credentials | None":

@@ -1,10 +1,11 @@
 """Whose credentials the libraries get on a machine where `gcloud` is signed in."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from infra.cloud.doors import signed_in
+from infra.cloud.doors import Stopped, doors, signed_in
 
 
 @pytest.fixture
@@ -41,3 +42,16 @@ def test_nobody_is_signed_in(environ: dict[str, str], tmp_path: Path) -> None:
     assert signed_in("my-project", environ) is None
     (tmp_path / "bin" / "gcloud").unlink()
     assert signed_in("my-project", {**environ, "PATH": str(tmp_path)}) is None
+
+
+def test_who_waits_in_another_thread_is_stopped_at_once(environ: dict[str, str]) -> None:
+    opened = doors("my-project", environ)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(wait, 100.0) for wait in (opened.wait, opened.api.wait)]
+        opened.gcloud.stop()
+        for wait in waiting:
+            assert isinstance(wait.exception(timeout=20), Stopped)
+
+
+def test_who_waits_otherwise_waits_to_the_end(environ: dict[str, str]) -> None:
+    doors("my-project", environ).wait(0)

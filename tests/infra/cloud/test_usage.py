@@ -48,7 +48,7 @@ class Google:
 
 def read(answers: Mapping[str, Any] | Google, now: datetime = NOW) -> Usage:
     send = answers if isinstance(answers, Google) else Google(answers)
-    api = Api("my-yurt", Token(lambda: "a-token"), {}, send)
+    api = Api("my-yurt", Token(lambda: "a-token"), {}, send, lambda _: None)
     return usage(api, "us-central1", now)
 
 
