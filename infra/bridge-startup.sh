@@ -2,8 +2,14 @@
 # Runs at each boot of the bridge's machine: brings this version of Yurt and starts the bridge. What
 # is complete already is left as it is, so it may end anywhere and run again.
 #
+# Whatever fails is tried again, because nobody else does before the next boot: what the machine's
+# account may read is known everywhere only minutes after it was allowed to
+# (https://cloud.google.com/iam/docs/access-change-propagation), and a new machine may be updating
+# itself, which locks apt. A minute apart, a month of it stays within the free reads of the bucket.
+#
 # The machine's metadata say which version, from which bucket, and what the service is like.
 set -euo pipefail
+trap 'sleep "${YURT_PAUSE:-60}"; exec bash "$0"' ERR
 
 root=${YURT_ROOT:-/opt/yurt}
 units=${YURT_UNITS:-/etc/systemd/system}
@@ -29,6 +35,7 @@ if [ ! -e "$there/complete" ]; then
   tar --extract --gzip --file "$there/yurt.tar.gz" --directory "$there"
   python3 -m venv "$there/.venv"
   "$there/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$there/requirements.txt"
+  sync # or a machine that loses power could find the mark without the files
   touch "$there/complete"
 fi
 

@@ -31,6 +31,7 @@ def unit_text(
     )
     # What a user's own service manager cannot do, it would refuse to start the unit for.
     confined = _CONFINED.format(user=user) if user is not None else ""
+    program, *arguments = command
     target = "multi-user.target" if user is not None else "default.target"
     return f"""[Unit]
 Description=Yurt's XMPP bridge
@@ -40,7 +41,7 @@ StartLimitIntervalSec=0
 
 [Service]
 WorkingDirectory={folder.replace("%", "%%")}
-ExecStart={" ".join(map(_quoted, command))}
+ExecStart={_quoted(program)}{"".join(f" {_argument(word)}" for word in arguments)}
 {environment}Restart=always
 RestartSec=10
 NoNewPrivileges=yes
@@ -57,10 +58,13 @@ def install(text: str, environ: Mapping[str, str], run: Run) -> bool:
     """
     config = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~"), ".config")
     path = Path(config).expanduser() / "systemd" / "user" / UNIT
-    same = path.exists() and path.read_text("utf-8") == text
+    # It stays until what runs is what the unit says.
+    pending = path.with_suffix(".pending")
+    same = path.exists() and path.read_text("utf-8") == text and not pending.exists()
     try:
         if not same:
             path.parent.mkdir(parents=True, exist_ok=True)
+            pending.touch()
             draft = path.with_suffix(".new")
             draft.write_text(text, "utf-8")
             draft.replace(path)
@@ -68,6 +72,7 @@ def install(text: str, environ: Mapping[str, str], run: Run) -> bool:
         run(["systemctl", "--user", "enable", "--now", UNIT])
         if not same:
             run(["systemctl", "--user", "restart", UNIT])
+            pending.unlink()
     except FileNotFoundError as error:
         raise CannotInstall(_by_hand("there is no systemd here", text, path)) from error
     except (OSError, subprocess.CalledProcessError) as error:
@@ -92,11 +97,16 @@ RestrictSUIDSGID=yes
 
 
 def _quoted(word: str) -> str:
-    """As systemd reads it: `%` and `$` stand for something else unless they are doubled."""
+    """As systemd reads it: `%` stands for something else unless it is doubled."""
     if re.fullmatch(r"[\w./:=@+-]+", word, re.ASCII):
         return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("%", "%%").replace("$", "$$") + '"'
+    return '"' + escaped.replace("%", "%%") + '"'
+
+
+def _argument(word: str) -> str:
+    """The same, of a program: in these alone `$` stands for something else, too."""
+    return _quoted(word).replace("$", "$$")
 
 
 def _by_hand(reason: str, text: str, path: Path) -> str:
