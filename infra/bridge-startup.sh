@@ -8,8 +8,9 @@
 # itself, which locks apt. A minute apart, a month of it stays within the free reads of the bucket.
 #
 # The machine's metadata say which version, from which bucket, and what the service is like.
-set -euo pipefail
-trap 'sleep "${YURT_PAUSE:-60}"; exec bash "$0"' ERR
+set -Eeuo pipefail
+# Not in a subshell, whose failure is that of the command which it is part of.
+trap '((BASH_SUBSHELL)) || { sleep "${YURT_PAUSE:-60}"; exec bash "$0"; }' ERR
 
 root=${YURT_ROOT:-/opt/yurt}
 units=${YURT_UNITS:-/etc/systemd/system}

@@ -29,6 +29,7 @@ _FOLDER = "bridge/"
 _PACKED = ("shared", "infra", "schemas", "pyproject.toml", "requirements.txt", "LICENSE")
 _PLACE = "/opt/yurt"
 _STARTUP = ROOT / "infra" / "bridge-startup.sh"
+_TYPE = "e2-micro"
 _DISK = "10"  # GB, of 30 that are free
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"  # what it may do its roles say
 
@@ -83,21 +84,23 @@ def grants(deployment: Deployment) -> list[Grant]:
 
 
 def has_machine(api: Api, deployment: Deployment) -> bool:
-    return _machine(api, deployment) is not None
+    """Whether there is one, or is to be: of one that is being made or replaced there may be no more
+    than the files."""
+    return _machine(api, deployment) is not None or bool(_files(api, deployment))
 
 
 class Files(Step):
     def __init__(self, deployment: Deployment, packed: Bundle) -> None:
         self.title = "files of the bridge"
         self.wanted = "in the bucket, where its machine alone fetches them"
-        self._bucket = f"storage/v1/b/{part(deployment.bucket)}/o"
+        self._deployment = deployment
+        self._bucket = _objects(deployment)
         self._name = f"{_FOLDER}{packed.sha256}.tar.gz"
         self._data = packed.data
 
     def look(self, api: Api) -> Any:
         """The names of all there are."""
-        query = {"prefix": _FOLDER, "fields": "items(name),nextPageToken"}
-        return [found["name"] for found in api.pages("storage", self._bucket, "items", query)]
+        return _files(api, self._deployment)
 
     def decide(self, found: Any) -> Sequence[Change]:
         if self._name in found:
@@ -107,10 +110,7 @@ class Files(Step):
         return [Change("upload", call)]
 
     def removal(self, found: Any) -> Sequence[Change]:
-        return [self._deleted(name) for name in found]
-
-    def _deleted(self, name: str) -> Change:
-        return Change(f"delete {name}", Call("DELETE", "storage", f"{self._bucket}/{part(name)}"))
+        return [_file_deleted(self._deployment, name) for name in found]
 
 
 class OldFiles(Files):
@@ -122,14 +122,14 @@ class OldFiles(Files):
         self.wanted = "deleted"
 
     def decide(self, found: Any) -> Sequence[Change]:
-        return [self._deleted(name) for name in found if name != self._name]
+        return self.removal([name for name in found if name != self._name])
 
 
 class Machine(Step):
     def __init__(self, deployment: Deployment, packed: Bundle) -> None:
         self.title = f"machine {MACHINE}"
         self.wanted = (
-            f"an e2-micro in {_zone(deployment)}, of which one is free, with a disk of {_DISK} GB. "
+            f"an {_TYPE} in {_zone(deployment)}, of which one is free, with a disk of {_DISK} GB. "
             "Its external address may be charged: the list price is $0.005 an hour, some $3.65 a "
             "month, and whether the free tier covers it is disputed. --bridge here or none costs "
             "nothing"
@@ -147,12 +147,22 @@ class Machine(Step):
             return [create]
         if found.get("status") in ("STOPPING", "SUSPENDING"):
             return [Change("wait until it has stopped", Wait())]
-        if _metadata(found) == self._metadata() and found.get("status") in _RUNS:
+        if self._is_right(found):
             return ()
         return [*self.removal(found), create]
 
     def removal(self, found: Any) -> Sequence[Change]:
         return [_deleted(self._deployment)] if found is not None else ()
+
+    def _is_right(self, found: Mapping[str, Any]) -> bool:
+        """Metadata that others have added besides are let be."""
+        accounts = [account.get("email") for account in found.get("serviceAccounts", ())]
+        return (
+            found.get("status") in _RUNS
+            and str(found.get("machineType")).rpartition("/")[2] == _TYPE
+            and accounts == [self._deployment.bridge]
+            and self._metadata().items() <= _metadata(found).items()
+        )
 
     def _metadata(self) -> dict[str, str]:
         python = f"{_PLACE}/{self._version}/.venv/bin/python"
@@ -180,7 +190,7 @@ class Machine(Step):
         address = {"type": "ONE_TO_ONE_NAT", "name": "External NAT"}
         return {
             "name": MACHINE,
-            "machineType": f"{zone}/machineTypes/e2-micro",
+            "machineType": f"{zone}/machineTypes/{_TYPE}",
             "disks": [{"boot": True, "autoDelete": True, "initializeParams": disk}],
             "networkInterfaces": [
                 {"network": "global/networks/default", "accessConfigs": [address]}
@@ -194,8 +204,7 @@ class Machine(Step):
 
 
 class NoMachine(Step):
-    """One that was deployed before goes, its files first: as long as it is there, they are looked
-    for."""
+    """One that was deployed before goes, and its files."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.title = f"machine {MACHINE}"
@@ -203,14 +212,13 @@ class NoMachine(Step):
         self._deployment = deployment
 
     def look(self, api: Api) -> Any:
-        """What takes the files away; None without a machine."""
-        if not has_machine(api, self._deployment):
-            return None
-        files = Files(self._deployment, Bundle("", b""))
-        return files.removal(files.look(api))
+        """The names of the files, and the machine or None."""
+        return _files(api, self._deployment), _machine(api, self._deployment)
 
     def decide(self, found: Any) -> Sequence[Change]:
-        return [*found, _deleted(self._deployment)] if found is not None else ()
+        names, machine = found
+        deleted = [_deleted(self._deployment)] if machine is not None else []
+        return [*(_file_deleted(self._deployment, name) for name in names), *deleted]
 
 
 _RUNS = ("PROVISIONING", "STAGING", "RUNNING")
@@ -225,6 +233,27 @@ def _machine(api: Api, deployment: Deployment) -> Any | None:
             # have been made by them, either.
             return None
         raise
+
+
+def _files(api: Api, deployment: Deployment) -> list[str]:
+    """Their names; none where the bucket is missing or somebody else's."""
+    query = {"prefix": _FOLDER, "fields": "items(name),nextPageToken"}
+    try:
+        found = list(api.pages("storage", _objects(deployment), "items", query))
+    except ApiError as error:
+        if error.status in (403, 404):
+            return []
+        raise
+    return [item["name"] for item in found]
+
+
+def _file_deleted(deployment: Deployment, name: str) -> Change:
+    call = Call("DELETE", "storage", f"{_objects(deployment)}/{part(name)}")
+    return Change(f"delete {name}", call)
+
+
+def _objects(deployment: Deployment) -> str:
+    return f"storage/v1/b/{part(deployment.bucket)}/o"
 
 
 def _deleted(deployment: Deployment) -> Change:

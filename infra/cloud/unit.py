@@ -72,7 +72,7 @@ def install(text: str, environ: Mapping[str, str], run: Run) -> bool:
         run(["systemctl", "--user", "enable", "--now", UNIT])
         if not same:
             run(["systemctl", "--user", "restart", UNIT])
-            pending.unlink()
+            pending.unlink(missing_ok=True)
     except FileNotFoundError as error:
         raise CannotInstall(_by_hand("there is no systemd here", text, path)) from error
     except (OSError, subprocess.CalledProcessError) as error:

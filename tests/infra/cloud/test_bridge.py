@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from infra.cloud import bridge
+from infra.cloud.api import Call
 from infra.cloud.bridge import Bundle, bridge_problem, bundle
+from infra.cloud.steps import Step
 from infra.staging import ROOT
 from tests.infra.cloud.project import Killed, Project, checkout, lasting
 
 STARTUP = ROOT / "infra" / "bridge-startup.sh"
 PACKED = Bundle("ab" * 32, b"packed")
+ZONE = "https://www.googleapis.com/compute/v1/projects/p-yurt/zones/us-central1-b"
 ACCOUNT = "serviceAccount:yurt-bridge@p-yurt.iam.gserviceaccount.com"
 
 
@@ -39,6 +42,11 @@ def project(root: Path) -> Project:
 def machine(project: Project) -> Any:
     instances = project.fake.state()["compute.googleapis.com"]
     return instances.get("projects/p-yurt/zones/us-central1-b/instances/yurt-bridge")
+
+
+def machine_step(project: Project) -> Step:
+    (step,) = (s for s in project.node(bridge="vm").steps() if s.title == "machine yurt-bridge")
+    return step
 
 
 def objects(project: Project) -> list[str]:
@@ -98,8 +106,7 @@ def test_it_gets_a_free_machine_that_reads_its_own_files_only(project: Project) 
 
 
 def test_the_plan_says_what_may_be_charged(project: Project) -> None:
-    node = project.node(bridge="vm")
-    (wanted,) = (step.wanted for step in node.steps() if step.title == "machine yurt-bridge")
+    wanted = machine_step(project).wanted
     assert "of which one is free" in wanted
     assert "external address may be charged" in wanted
 
@@ -143,12 +150,32 @@ def test_killed_at_any_request_the_next_run_ends_the_same(after: bool, root: Pat
             return
 
 
+def test_a_machine_that_is_being_replaced_is_not_forgotten(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_machine() -> bool:
+        return bridge.has_machine(project.doors().api, project.node().deployment)
+
+    assert not has_machine()
+    project.deploy(bridge="vm")
+    assert has_machine()
+    monkeypatch.setattr(bridge, "bundle", lambda: Bundle("cd" * 32, b"packed anew"))
+    step = machine_step(project)
+    api = project.doors().api
+    deleted, _ = step.decide(step.look(api))
+    assert isinstance(deleted.act, Call)
+    api.finish(deleted.act)  # and dies here
+    assert machine(project) is None
+    assert has_machine()
+
+
 def test_without_a_bridge_the_machine_goes(project: Project) -> None:
     project.deploy()
     before = lasting(project.fake)
     project.deploy(bridge="vm")
     changes = project.deploy().changes
     assert changes["machine yurt-bridge"] == [f"delete bridge/{PACKED.sha256}.tar.gz", "delete"]
+    assert project.deploy().changes == {}
     assert objects(project) == []
     assert machine(project) is None
     assert project.fake.roles_of(ACCOUNT) == {}
@@ -163,14 +190,32 @@ def test_it_is_taken_down_with_the_node(project: Project) -> None:
     assert objects(project) == []
 
 
-def test_a_machine_that_was_stopped_is_replaced(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"status": "TERMINATED"}, ["delete", "create"]),
+        ({"status": "STOPPING"}, ["wait until it has stopped"]),
+        ({"machineType": f"{ZONE}/machineTypes/e2-small"}, ["delete", "create"]),
+        ({"machineType": f"{ZONE}/machineTypes/e2-micro"}, []),
+        ({"serviceAccounts": [{"email": "1-compute@developer.example"}]}, ["delete", "create"]),
+        ({"metadata": {"items": []}}, ["delete", "create"]),
+    ],
+)
+def test_a_machine_that_is_not_as_it_was_made_is_replaced(
+    changed: dict[str, Any], says: list[str], project: Project
+) -> None:
     project.deploy(bridge="vm")
-    step = next(s for s in project.node(bridge="vm").steps() if s.title == "machine yurt-bridge")
-    found = {**step.look(project.doors().api), "status": "TERMINATED"}
-    assert [change.says for change in step.decide(found)] == ["delete", "create"]
-    assert [c.says for c in step.decide({**found, "status": "STOPPING"})] == [
-        "wait until it has stopped"
-    ]
+    step = machine_step(project)
+    found = {**step.look(project.doors().api), **changed}
+    assert [change.says for change in step.decide(found)] == says
+
+
+def test_what_others_told_the_machine_besides_is_let_be(project: Project) -> None:
+    project.deploy(bridge="vm")
+    step = machine_step(project)
+    found = step.look(project.doors().api)
+    found["metadata"]["items"].append({"key": "serial-port-enable", "value": "TRUE"})
+    assert step.decide(found) == ()
 
 
 # What it runs
@@ -193,7 +238,11 @@ case $url in
   */yurt-bucket) printf a-bucket ;;
   */yurt-unit) printf '[Service]\\nExecStart=bridge\\n' ;;
   */token) printf '{"access_token":"a-token","expires_in":3599}' ;;
-  *bridge%2F*) while [ "$1" != --output ]; do shift; done; cp "$SANDBOX/files.tar.gz" "$2" ;;
+  *bridge%2F*)
+    while [ "$1" != --output ]; do shift; done
+    [ ! -e "$SANDBOX/damaged" ] || { mv "$SANDBOX/damaged" "$2"; exit; }
+    cp "$SANDBOX/files.tar.gz" "$2"
+    ;;
 esac""",
     "apt-get": "",
     "id": '[ -e "$SANDBOX/user" ]',
@@ -201,36 +250,52 @@ esac""",
     "systemctl": "",
     "python3": 'mkdir -p "$3/bin"; printf "#!/bin/sh\\n%s\\n" "$NOTE" >"$3/bin/pip"; chmod +x "$3/bin/pip"',
 }
-NOTE = 'echo "$(basename "$0") $*" >>"$SANDBOX/log"; [ "$(wc -l <"$SANDBOX/log")" != "$DIES_AT" ] || kill -9 $PPID'
+NOTE = """
+echo "${0##*/} $*" >>"$SANDBOX/log"
+number=$(wc -l <"$SANDBOX/log")
+[ "$number" != "$DIES_AT" ] || kill -9 0
+[ "$number" != "$FAILS_AT" ] || exit 1
+"""
+DONE_FOR_REAL = ("mkdir", "mv", "rm", "sha256sum", "sleep", "sync", "tar", "touch")
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Path:
     """A machine that boots: its commands only note that they were called."""
-    packed = bundle(ROOT)
+    files = tmp_path / "files"
+    for name in ("infra/cli/main.py", "shared/node.py", "requirements.txt"):
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).touch()
+    packed = bundle(files)
     (tmp_path / "files.tar.gz").write_bytes(packed.data)
     (tmp_path / "version").write_text(packed.sha256)
     (tmp_path / "bin").mkdir()
     (tmp_path / "units").mkdir()
-    for name, script in STUBS.items():
+    real = {name: f'exec /usr/bin/{name} "$@"' for name in DONE_FOR_REAL}
+    for name, script in {**STUBS, **real}.items():
         stub = tmp_path / "bin" / name
         stub.write_text(f"#!/bin/bash\n{NOTE}\n{script}\n")
         stub.chmod(0o755)
     return tmp_path
 
 
-def boot(sandbox: Path, dies_at: int = 0) -> tuple[int, list[str]]:
-    """How the script ended, and the commands it called."""
+def boot(sandbox: Path, dies_at: int = 0, fails_at: int = 0) -> tuple[int, list[str]]:
+    """How the script ended, and the commands it called. dies_at: the number of the command at which
+    the machine does. fails_at: that of the one that fails."""
     (sandbox / "log").write_text("")
     environ = {
         "PATH": f"{sandbox / 'bin'}:/usr/bin:/bin",
         "SANDBOX": str(sandbox),
         "NOTE": NOTE,
         "DIES_AT": str(dies_at),
+        "FAILS_AT": str(fails_at),
+        "YURT_PAUSE": "0",
         "YURT_ROOT": str(sandbox / "opt"),
         "YURT_UNITS": str(sandbox / "units"),
     }
-    ran = subprocess.run(["bash", STARTUP], env=environ, capture_output=True, check=False)
+    ran = subprocess.run(
+        ["bash", STARTUP], env=environ, capture_output=True, check=False, start_new_session=True
+    )
     return ran.returncode, (sandbox / "log").read_text().splitlines()
 
 
@@ -258,19 +323,39 @@ def test_a_machine_that_boots_runs_the_bridge_and_the_next_time_at_once(sandbox:
     assert state(sandbox) == there
 
 
+def forget(sandbox: Path) -> None:
+    """Makes it a new machine again."""
+    subprocess.run(["rm", "-rf", sandbox / "opt", sandbox / "user"], check=True)
+    for unit in (sandbox / "units").iterdir():
+        unit.unlink()
+
+
 def test_a_machine_that_dies_while_it_boots_does_the_rest_the_next_time(sandbox: Path) -> None:
-    boot(sandbox)
+    _, called = boot(sandbox)
     whole = state(sandbox)
-    for number in range(1, 16):
-        subprocess.run(["rm", "-rf", sandbox / "opt", sandbox / "user"], check=True)
-        status, _ = boot(sandbox, dies_at=number)
-        assert status != 0 or number > 12
+    for number in range(1, len(called) + 1):
+        forget(sandbox)
+        status, before = boot(sandbox, dies_at=number)
+        assert (status, len(before)) == (-9, number)
         assert boot(sandbox)[0] == 0
-        assert state(sandbox) == whole
+        assert state(sandbox) == whole, f"died at {before[-1]}"
+
+
+def test_what_fails_is_tried_again(sandbox: Path) -> None:
+    _, called = boot(sandbox)
+    whole = state(sandbox)
+    for number, failed in enumerate(called, 1):
+        forget(sandbox)
+        status, again = boot(sandbox, fails_at=number)
+        assert status == 0
+        assert again[-1] == "systemctl restart yurt-bridge.service"
+        assert state(sandbox) == whole, f"failed at {failed}"
 
 
 def test_files_that_were_damaged_on_the_way_are_not_run(sandbox: Path) -> None:
-    (sandbox / "files.tar.gz").write_bytes(b"something else")
+    (sandbox / "damaged").write_bytes(b"something else")
     status, called = boot(sandbox)
-    assert status != 0
-    assert not [line for line in called if line.startswith(("pip", "systemctl"))]
+    assert status == 0
+    names = [line.partition(" ")[0] for line in called]
+    assert names.count("sha256sum") == 2
+    assert names.index("pip") > names.index("sleep") > names.index("sha256sum")

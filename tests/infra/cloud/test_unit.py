@@ -1,5 +1,6 @@
 """The service that keeps the bridge running, and setting it up for a user."""
 
+import itertools
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +14,22 @@ TEXT = unit_text(
 )
 
 
+class Killed(BaseException):
+    """The process is no more: nobody catches this."""
+
+
 class Systemd:
-    def __init__(self, failing: Exception | None = None) -> None:
+    """failing: how each command does, or, with a number, the command of that number."""
+
+    def __init__(self, failing: BaseException | None = None, number: int | None = None) -> None:
         self.called: list[str] = []
         self._failing = failing
+        self._number = number
 
     def __call__(self, command: Sequence[str]) -> None:
-        if self._failing is not None:
-            raise self._failing
         self.called.append(" ".join(command))
+        if self._failing is not None and self._number in (None, len(self.called)):
+            raise self._failing
 
 
 @pytest.fixture
@@ -57,6 +65,12 @@ def test_words_are_written_so_that_systemd_reads_them(word: str, written: str) -
     assert f"ExecStart=/bin/x {written}\n" in unit_text(["/bin/x", word], "/", {})
 
 
+def test_of_a_program_and_of_variables_a_dollar_is_just_that() -> None:
+    text = unit_text(["/opt/$5/yurt", "$HOME"], "/", {"PRICE": "$5 100%"})
+    assert 'ExecStart="/opt/$5/yurt" "$$HOME"\n' in text
+    assert 'Environment="PRICE=$5 100%%"\n' in text
+
+
 def test_it_is_set_up_once(environ: dict[str, str], tmp_path: Path) -> None:
     systemd = Systemd()
     assert install(TEXT, environ, systemd)
@@ -76,6 +90,24 @@ def test_what_changed_is_started_anew(environ: dict[str, str], tmp_path: Path) -
     assert install(TEXT + "# changed\n", environ, systemd)
     assert systemd.called[-1] == "systemctl --user restart yurt-bridge.service"
     assert (tmp_path / "elsewhere/systemd/user/yurt-bridge.service").exists()
+
+
+@pytest.mark.parametrize("death", [Killed(), subprocess.CalledProcessError(1, ["systemctl"])])
+def test_what_was_not_started_anew_is_so_the_next_time(
+    death: BaseException, environ: dict[str, str], tmp_path: Path
+) -> None:
+    for number in itertools.count(1):
+        install(TEXT, environ, Systemd())
+        dying = Systemd(death, number)
+        try:
+            install(f"{TEXT}# {number}\n", environ, dying)
+        except (Killed, CannotInstall):
+            systemd = Systemd()
+            assert install(f"{TEXT}# {number}\n", environ, systemd)
+            assert systemd.called[-1] == "systemctl --user restart yurt-bridge.service"
+        else:
+            assert number > 3
+            return
 
 
 @pytest.mark.parametrize(
