@@ -63,7 +63,11 @@ def bundle(root: Path = ROOT) -> Bundle:
             entry.size, entry.mode = path.stat().st_size, 0o644
             with path.open("rb") as file:
                 archive.addfile(entry, file)
-    data = gzip.compress(tar.getvalue(), mtime=0)
+    packed = io.BytesIO()
+    # Not gzip.compress(): which system its header names depends on the version of Python.
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
+        file.write(tar.getvalue())
+    data = packed.getvalue()
     return Bundle(hashlib.sha256(data).hexdigest(), data)
 
 

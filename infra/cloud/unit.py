@@ -100,7 +100,7 @@ def _quoted(word: str) -> str:
     """As systemd reads it: `%` stands for something else unless it is doubled."""
     if re.fullmatch(r"[\w./:=@+-]+", word, re.ASCII):
         return word
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return '"' + escaped.replace("%", "%%") + '"'
 
 

@@ -224,6 +224,8 @@ def test_what_others_told_the_machine_besides_is_let_be(project: Project) -> Non
 def test_the_same_checkout_is_packed_to_the_same_bytes() -> None:
     packed = bundle(ROOT)
     assert packed == bundle(ROOT)
+    # RFC 1952: no flags, no time, the slowest compression, no system.
+    assert packed.data[:10] == b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
     with tarfile.open(fileobj=BytesIO(packed.data)) as archive:
         names = archive.getnames()
     assert {"infra/cli/main.py", "shared/node.py", "requirements.txt"} <= set(names)

@@ -59,6 +59,7 @@ def test_the_unit_of_a_system_runs_as_nobody_who_matters() -> None:
         ("$HOME", '"$$HOME"'),
         ('say "so"', '"say \\"so\\""'),
         ("back\\slash", '"back\\\\slash"'),
+        ("two\nlines", '"two\\nlines"'),
     ],
 )
 def test_words_are_written_so_that_systemd_reads_them(word: str, written: str) -> None:
