@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.cloud.api import Api, Call, part
 from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment
-from infra.cloud.steps import Change, Step
+from infra.cloud.steps import Blocked, Change, Step
 
 SECRETS: Mapping[str, str] = {"YURT_MASTER_KEY": MASTER_KEY_SECRET}
 """The name of the secret of each variable."""
@@ -16,11 +16,10 @@ _REGRET = "604800s"
 
 
 def versions(api: Api, project: str, secret: str) -> list[Any]:
-    """Those that were not destroyed, newest first; none if there is no such secret."""
+    """All there ever were, newest first; none if there is no such secret."""
     path = f"v1/projects/{part(project)}/secrets/{secret}"
     page = api.get("secretmanager", f"{path}/versions", {"pageSize": "100"})
-    found = [v for v in (page or {}).get("versions", ()) if v.get("state") != "DESTROYED"]
-    return sorted(found, key=version_number, reverse=True)
+    return sorted((page or {}).get("versions", ()), key=version_number, reverse=True)
 
 
 def version_number(version: Mapping[str, Any]) -> int:
@@ -60,12 +59,29 @@ class Secret(Step):
             body = {"replication": {"automatic": {}}, "versionDestroyTtl": _REGRET}
             call = Call("POST", "secretmanager", self._path, {"secretId": self._secret}, body)
             changes.append(Change("create", call))
-        if newest_enabled(of_it) is None:
+        if of_it and newest_enabled(of_it) is None:
+            raise self._is_off(of_it)
+        if not of_it:
             data = base64.b64encode(self._new().encode()).decode()
             path = f"{self._path}/{self._secret}:addVersion"
             call = Call("POST", "secretmanager", path, body={"payload": {"data": data}})
             changes.append(Change("make a key at random", call))
         return changes
+
+    def _is_off(self, of_it: Sequence[Mapping[str, Any]]) -> Blocked:
+        """A new key in its place could not open what was sealed with it."""
+        held = [version_number(v) for v in of_it if v.get("state") == "DISABLED"]
+        if held:
+            return Blocked(
+                f"no version of the secret {self._secret} is enabled; enable the one in use: "
+                f"gcloud secrets versions enable {held[0]} --secret={self._secret} "
+                f"--project={self._project}"
+            )
+        return Blocked(
+            f"every version of the secret {self._secret} was destroyed; add the key from a backup: "
+            f"gcloud secrets versions add {self._secret} --data-file=- --project={self._project}, "
+            "or, if there is none, delete the secret and pair again the phones that encrypt"
+        )
 
 
 class OldVersions(Step):
@@ -90,7 +106,8 @@ class OldVersions(Step):
             for version in found
             if newest is not None
             and version_number(version) < newest
-            and "scheduledDestroyTime" not in version
+            # One that is disabled was set aside by its owner: what they regret, they keep.
+            and version.get("state") == "ENABLED"
         ]
         return [
             Change(

@@ -523,6 +523,20 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
     assert project.deploy().changes == {}
 
 
+@pytest.mark.parametrize("act", ["disable", "destroy"])
+def test_a_key_that_was_switched_off_is_not_replaced(act: str, project: Project) -> None:
+    project.deploy()
+    secret = "secretmanager/v1/projects/p-yurt/secrets/yurt-master-key"
+    asked(project, f"POST {secret}/versions/1:{act}", {})
+    with pytest.raises(StepFailed) as failure:
+        project.deploy()
+    assert "gcloud secrets versions enable 1" in str(failure.value.cause)
+    versions = asked(project, f"GET {secret}/versions")["versions"]
+    assert [version["state"] for version in versions] == ["DISABLED"]
+    asked(project, f"POST {secret}/versions/1:enable", {})
+    assert project.deploy().changes == {}
+
+
 # Taken down
 
 
