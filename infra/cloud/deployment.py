@@ -76,8 +76,11 @@ class Deployment:
 
     def is_ours(self, member: str) -> bool:
         """Whether a member of a policy is an account of this node, also one that was deleted."""
-        name = member.removeprefix("deleted:").partition("?")[0]
-        return name.startswith(f"serviceAccount:{_PREFIX}") and name.endswith(f"@{self._domain}")
+        email = member.removeprefix("deleted:").partition("?")[0].removeprefix("serviceAccount:")
+        return email in (self.caller, self.builder, self.bridge) or (
+            # Also of functions that were there before.
+            email.startswith(f"{_PREFIX}fn-") and email.endswith(f"@{self._domain}")
+        )
 
     def _account(self, name: str) -> str:
         return f"{_PREFIX}{name}@{self._domain}"

@@ -59,7 +59,7 @@ def _project(api: Api) -> Any:
     try:
         found = api.get("cloudresourcemanager", f"v1/projects/{part(api.project)}")
     except ApiError as error:
-        if error.status != 403:
+        if error.status != 403 or error.reason == "SERVICE_DISABLED":
             raise
         found = None
     if found is None or found.get("lifecycleState") != "ACTIVE":

@@ -10,8 +10,12 @@ from infra.cloud.steps import Change, Step
 SERVICES = (
     "artifactregistry",
     "billingbudgets",
+    # The next, and that of resources, are asked on the account of whoever asks: of a service
+    # account, as in Cloud Build, that is this project.
+    "cloudbilling",
     "cloudbuild",
     "cloudfunctions",
+    "cloudresourcemanager",
     "cloudscheduler",
     "cloudtasks",
     "eventarc",

@@ -479,9 +479,12 @@ def test_what_was_changed_by_hand_is_set_right(
 def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None:
     project.deploy()
     location = "projects/p-yurt/locations/us-central1"
-    account = {"accountId": "others", "serviceAccount": {}}
+    account = {"accountId": "yurt-others", "serviceAccount": {}}
     asked(project, "POST iam/v1/projects/p-yurt/serviceAccounts", account)
-    members = ["user:friend@example.org", "serviceAccount:others@p-yurt.iam.gserviceaccount.com"]
+    members = [
+        "user:friend@example.org",
+        "serviceAccount:yurt-others@p-yurt.iam.gserviceaccount.com",
+    ]
     path = "cloudresourcemanager/v1/projects/p-yurt"
     policy = asked(project, f"POST {path}:getIamPolicy", VERSION_3)
     policy["bindings"].append({"role": "roles/viewer", "members": members})
@@ -504,7 +507,7 @@ def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None
     assert list(project.fake.functions.functions) == [theirs["name"]]
     assert list(asked(project, f"GET cloudscheduler/v1/{location}/jobs")["jobs"][0])
     accounts = asked(project, "GET iam/v1/projects/p-yurt/serviceAccounts")["accounts"]
-    assert "others" in [account["email"].partition("@")[0] for account in accounts]
+    assert "yurt-others" in [account["email"].partition("@")[0] for account in accounts]
 
 
 def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> None:
