@@ -225,9 +225,26 @@ def _failed(service: str, error: Mapping[str, Any]) -> ApiError:
     reasons = [*details, *error.get("errors", ())]  # Cloud Storage and Compute say it the old way
     reason = next((str(found["reason"]) for found in reasons if "reason" in found), "")
     status = int(error.get("code", 0) or 0)
+    status = _OF_CODES.get(status, status)
     told = error.get("message") or next((e.get("message") for e in error.get("errors", ())), None)
     message = str(told or f"it answered with status {status}")
     return ApiError(service, status, str(error.get("status", "")), message, reason)
+
+
+_OF_CODES = {
+    3: 400,
+    4: 504,
+    5: 404,
+    6: 409,
+    7: 403,
+    8: 429,
+    9: 400,
+    10: 409,
+    13: 500,
+    14: 503,
+}
+"""HTTP's status of the code that an operation's error has instead
+(https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto)."""
 
 
 def _is_operation(answer: Any) -> bool:

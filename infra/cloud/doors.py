@@ -46,7 +46,7 @@ def doors(project: str, environ: Mapping[str, str]) -> Doors:
     gcloud = Gcloud(commands, stop)
     token = Token(gcloud.token)
     api = Api(project, token, environ, Session(), wait)
-    return Doors(api, gcloud, Session(), wait, lambda: _credentials(token, environ))
+    return Doors(api, gcloud, Session(), wait, lambda: _credentials(project, token, environ))
 
 
 def signed_in(project: str, environ: Mapping[str, str]) -> "Credentials | None":
@@ -67,9 +67,9 @@ def signed_in(project: str, environ: Mapping[str, str]) -> "Credentials | None":
         return None
 
 
-def _credentials(token: Token, environ: Mapping[str, str]) -> "Credentials | None":
+def _credentials(project: str, token: Token, environ: Mapping[str, str]) -> "Credentials | None":
     if "FIRESTORE_EMULATOR_HOST" in environ:
         return None
     from google.oauth2.credentials import Credentials
 
-    return Credentials(token())
+    return Credentials(token(), quota_project_id=project)

@@ -141,7 +141,7 @@ class Executor:
             if waited >= _LONGEST_WAIT:
                 raise Unreachable(f"it did not end within {_LONGEST_WAIT / 60:.0f} minutes")
             self.api.wait(_EACH_WAIT)
-            waited += _EACH_WAIT
+            pauses, waited = iter(_PAUSES), waited + _EACH_WAIT
 
     def _act(self, change: Change) -> None:
         if isinstance(change.act, Deploy):

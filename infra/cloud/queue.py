@@ -60,6 +60,7 @@ class Queue(Step):
         if found is None or found.get("state") == "PAUSED":
             return ()
         return [
-            Change("pause", Call("POST", "cloudtasks", f"{self._path}:pause", body={})),
+            # In this order: one that is paused is taken for done.
             Change("empty", Call("POST", "cloudtasks", f"{self._path}:purge", body={})),
+            Change("pause", Call("POST", "cloudtasks", f"{self._path}:pause", body={})),
         ]

@@ -14,6 +14,13 @@ _LINE = 150
 
 _PASSING_REASONS = ("SERVICE_DISABLED", "conditionNotMet", "rateLimitExceeded")
 _FINAL_WORDS = re.compile(r"too recently|build failed|healthcheck failed", re.IGNORECASE)
+_NOT_KNOWN_YET = re.compile(
+    # Roles are given seconds before functions are built, and known everywhere minutes later: as
+    # builds, revisions and triggers say it.
+    r"you must grant|must be granted|ensure that the .* service account|unable to publish"
+    r"|missing permission on the build service account|or it may not exist|receiveEvent",
+    re.IGNORECASE,
+)
 _PASSING_WORDS = re.compile(
     # A service account, a queue or a role that was made or given a moment ago.
     r"service account .* does not exist|wait at least a minute|service agent"
@@ -30,6 +37,8 @@ def may_pass(error: Exception) -> bool:
     """Whether the same may succeed in a while, though nobody mends anything."""
     if isinstance(error, Unreachable):
         return True
+    if isinstance(error, GcloudFailed) and _NOT_KNOWN_YET.search(str(error)):
+        return True
     if _is_final(error):
         return False
     if isinstance(error, GcloudFailed):
@@ -38,6 +47,8 @@ def may_pass(error: Exception) -> bool:
         return False
     return (
         error.status in _PASSING_STATUS
+        # An account that was made a moment ago.
+        or (error.service == "iam" and error.status == 404)
         or error.reason in _PASSING_REASONS
         or _PASSING_WORDS.search(error.message) is not None
     )
@@ -61,7 +72,9 @@ def explained(error: Exception) -> str:
     if isinstance(error, Unreachable):
         return f"{error}; check the network"
     if isinstance(error, GcloudFailed):
-        return f"gcloud said: {error}"
+        status = re.search(r"status=\[(\d+)\]", str(error))
+        refused = ApiError("gcloud", int(status[1]) if status else 0, "", str(error), "")
+        return explained(refused)
     if isinstance(error, ApiError) and error.reason == "SERVICE_DISABLED":
         return (
             f"{error.service} is not enabled in the project, or that is not known everywhere yet; "

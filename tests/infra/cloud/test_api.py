@@ -166,3 +166,11 @@ def test_an_operation_that_fails_is_an_error(error: Any) -> None:
     done = {"name": "operations/o", "done": True, "error": error}
     with pytest.raises(ApiError, match="the build failed"):
         Google(answer(200, done)).api().finish(Call("POST", "run", "v2/x"))
+
+
+@pytest.mark.parametrize(("code", "status"), [(8, 429), (10, 409), (13, 500), (14, 503), (7, 403)])
+def test_an_operation_that_fails_has_the_status_of_its_code(code: int, status: int) -> None:
+    done = {"name": "operations/o", "done": True, "error": {"code": code, "message": "no"}}
+    with pytest.raises(ApiError) as failed:
+        Google(answer(200, done)).api().finish(Call("POST", "run", "v2/x"))
+    assert failed.value.status == status

@@ -23,6 +23,7 @@ def test_who_is_signed_in_to_gcloud_need_not_sign_in_again(environ: dict[str, st
     credentials = signed_in("my-project", environ)
     assert credentials is not None
     assert credentials.token == "a-token"
+    assert credentials.quota_project_id == "my-project"
 
 
 def test_credentials_of_the_environment_go_first(environ: dict[str, str]) -> None:
