@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,11 +13,14 @@ from infra.cli.session import STOPPED, Session, json_option, pass_session, print
 
 if TYPE_CHECKING:
     from infra.cli.telling import Lines
+    from infra.cloud.api import Api
     from infra.cloud.bridge import Home
     from infra.cloud.deployment import Deployment
     from infra.cloud.doors import Doors
     from infra.cloud.freetier import Line
+    from infra.cloud.place import Place
     from infra.cloud.plan import CloudNode
+    from infra.cloud.preflight import Project
     from infra.cloud.steps import Step
     from shared.node import Node
     from shared.settings import Settings
@@ -80,14 +83,16 @@ def deploy(
         if cost:
             _show_cost(session, project, region, as_json)
             return
-        asked = _Asked(region, bucket, bridge)
-        click.echo(plan_text(_staged(project, asked)))
+        asked = Asked(region, bucket, bridge)
+        new = _staged(project, asked)
+        if dry_run:
+            click.echo(plan_text(new, "a new node will be made of"))
         _check_bridge(bridge)
         if not dry_run:
             _deploy(session, project, asked)
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What was asked for; None where it shall be as it is."""
 
     region: str | None = None
@@ -95,10 +100,10 @@ class _Asked(NamedTuple):
     bridge: "Home | None" = None
 
 
-_AS_IT_IS = _Asked()
+_AS_IT_IS = Asked()
 
 
-def _staged(project: str, asked: _Asked) -> "CloudNode":
+def _staged(project: str, asked: Asked) -> "CloudNode":
     """What would be deployed, known without asking the cloud."""
     from infra.cloud.deployment import deployment
     from infra.cloud.plan import cloud_node
@@ -117,12 +122,14 @@ def _check_bridge(bridge: "Home | None") -> None:
         raise Refused(problem)
 
 
-def _deploy(session: Session, project: str, asked: _Asked) -> None:
+def _deploy(session: Session, project: str, asked: Asked) -> None:
     from infra.cli.telling import Lines
     from infra.cloud.executor import Executor
+    from infra.cloud.preflight import preflight
 
     doors = session.cloud(project)
-    node = looked_up(doors, asked)
+    node = looked_up(doors, preflight, asked)
+    click.echo(plan_text(node))
     steps = node.steps()
     lines = Lines(len(steps))
     with telling_what_is_left(steps, lines, "goes on where it was"):
@@ -148,25 +155,38 @@ def _run_bridge_here(session: Session, place: "Deployment") -> None:
     click.echo("So that it runs while you are not signed in: loginctl enable-linger")
 
 
-def looked_up(doors: "Doors", asked: _Asked = _AS_IT_IS) -> "CloudNode":
+def looked_up(
+    doors: "Doors", look: "Callable[[Api], Project]", asked: Asked = _AS_IT_IS
+) -> "CloudNode":
     """The same, of a project that was looked at: where its node is decides where it goes on."""
     from infra.cloud.bridge import has_machine
-    from infra.cloud.deployment import deployment
     from infra.cloud.plan import cloud_node
-    from infra.cloud.preflight import preflight
-    from infra.cloud.steps import Blocked
 
     doors.gcloud.check()
-    project = preflight(doors.api)
-    if asked.region is not None and project.region not in (None, asked.region):
-        raise Blocked(
-            f"the node of {doors.api.project} is in {project.region}; leave --region out, or take "
-            f"it down first: yurt undeploy {doors.api.project}"
-        )
-    there = asked.region or project.region or _REGION
-    named = deployment(doors.api.project, there, asked.bucket or project.bucket)
+    project = look(doors.api)
+    named = _placed(doors.api.project, project.place, asked)
     home = asked.bridge or ("vm" if has_machine(doors.api, named) else "none")
     return cloud_node(named, project, home=home)
+
+
+def _placed(project: str, there: "Place | None", asked: Asked) -> "Deployment":
+    """Where its node is, or is to be. `Blocked` if that is not where it was asked to be."""
+    from infra.cloud.deployment import deployment
+    from infra.cloud.steps import Blocked
+
+    if there is None:
+        return deployment(project, asked.region or _REGION, asked.bucket)
+    if asked.region not in (None, there.region):
+        raise Blocked(
+            f"the node of {project} is in {there.region} and cannot be moved, since its database "
+            "and its bucket stay where they are; leave --region out, or deploy to another project"
+        )
+    if asked.bucket not in (None, there.bucket):
+        raise Blocked(
+            f"the node of {project} has the bucket {there.bucket}, where its photos and "
+            "attachments are; leave --bucket out"
+        )
+    return deployment(project, there.region, there.bucket)
 
 
 def _try_out(session: Session, doors: "Doors", cloud: "CloudNode") -> None:
@@ -243,29 +263,26 @@ What was changed by hand:         {yurt} doctor --project {place.project}"""
 
 def _show_cost(session: Session, project: str, region: str | None, as_json: bool) -> None:
     from infra.cloud.deployment import deployment
-    from infra.cloud.preflight import region_of_node
+    from infra.cloud.place import place_of_node
     from infra.cloud.usage import usage, usage_text
 
     doors = session.cloud(deployment(project, region or _REGION).project)
     doors.gcloud.check()
-    there = region or region_of_node(doors.api) or _REGION
-    found = usage(doors.api, there, session.clock())
+    placed = _placed(project, place_of_node(doors.api), Asked(region))
+    found = usage(doors.api, placed.region, session.clock())
     if as_json:
         print_json(found)
     else:
         click.echo(usage_text(found))
 
 
-def plan_text(node: "CloudNode") -> str:
-    """What will be there, and whether that is free; known without asking the cloud.
-
-    `Blocked` if it is not.
-    """
+def plan_text(node: "CloudNode", begins: str = "there will be") -> str:
+    """What will be there, and whether that is free. `Blocked` if it is not."""
     from infra.cloud.allowances import allowances
     from infra.cloud.freetier import taken
 
     place = node.deployment
-    lines = [f"In the project {place.project}, region {place.region}, there will be:", ""]
+    lines = [f"In the project {place.project}, region {place.region}, {begins}:", ""]
     lines += [_wrapped(f"{step.title}: {step.wanted}") for step in node.steps()]
     lines += ["", "Of the free tier this takes, before any data comes:", ""]
     for line in taken(node.declared, allowances()):

@@ -132,13 +132,14 @@ def _project_checks(session: Session, project: str) -> "Iterator[Check]":
     from infra.cli.deploy import in_plain_words, looked_up
     from infra.cloud.api import ApiError, Unreachable
     from infra.cloud.executor import drift
+    from infra.cloud.preflight import preflight
     from infra.cloud.remedies import explained
     from infra.cloud.steps import Blocked
     from shared.commands import checks
 
     with in_plain_words():
         doors = session.cloud(project)
-        steps = looked_up(doors).steps()
+        steps = looked_up(doors, preflight).steps()
     for step in steps:
         try:
             changed, problem = drift(doors.api, step), None

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.deploy import in_plain_words, looked_up, telling_what_is_left
+from infra.cli.deploy import Asked, in_plain_words, looked_up, telling_what_is_left
 from infra.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Take the node in the cloud down; what it collected stays.")
 @click.argument("project")
+@click.option(
+    "--region",
+    metavar="R",
+    help="Where it was, if neither its bucket nor its functions are there any more to tell.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
-def undeploy(session: Session, project: str, yes: bool) -> None:
+def undeploy(session: Session, project: str, region: str | None, yes: bool) -> None:
     """Take the node in a project of Google Cloud down.
 
     Its functions, their images and accounts, its scheduler jobs and its budget are deleted. What
@@ -33,10 +38,12 @@ def undeploy(session: Session, project: str, yes: bool) -> None:
     """
     from infra.cli.telling import Lines
     from infra.cloud.executor import Executor
+    from infra.cloud.preflight import looked_at
 
     with in_plain_words():
         doors = session.cloud(project)
-        steps = [step for step in looked_up(doors).steps() if step.is_removable]
+        node = looked_up(doors, looked_at, Asked(region))
+        steps = [step for step in node.steps() if step.is_removable]
         if not yes:
             _ask(session, project, steps)
         lines = Lines(len(steps))

@@ -134,11 +134,25 @@ class Api:
                 return None
             raise
 
-    def pages(self, service: str, path: str, key: str, query: Query | None = None) -> Iterator[Any]:
-        """Every item of a list that comes in pages, in which it is called `key`."""
+    def pages(
+        self,
+        service: str,
+        path: str,
+        key: str,
+        query: Query | None = None,
+        unless: str | None = None,
+    ) -> Iterator[Any]:
+        """Every item of a list that comes in pages, in which it is called `key`.
+
+        unless: the member in which the service says what it could not look at, which may be items
+        as well: then `Unreachable`.
+        """
         asked = dict(query or {})
         while True:
             page = self.call(Call("GET", service, path, asked))
+            if unless is not None and page.get(unless):
+                missing = ", ".join(page[unless])
+                raise Unreachable(f"{service}.googleapis.com cannot look at {missing} now")
             yield from page.get(key, ())
             if not page.get("nextPageToken"):
                 return

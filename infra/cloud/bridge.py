@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from infra.cloud.api import Api, ApiError, Call, part
 from infra.cloud.deployment import Deployment, member
-from infra.cloud.policies import Grant
+from infra.cloud.policies import Grant, below
 from infra.cloud.steps import Change, Step, Wait
 from infra.cloud.unit import unit_text
 from infra.staging import ROOT, is_left_over
@@ -82,8 +82,7 @@ def _packed(root: Path) -> Iterable[Path]:
 def grants(deployment: Deployment) -> list[Grant]:
     """On the bucket, of the machine's account: it may read what it runs, and nothing of the
     owner's."""
-    objects = f"projects/_/buckets/{deployment.bucket}/objects/{_FOLDER}"
-    only = ("the bridge's own files", f'resource.name.startsWith("{objects}")')
+    only = below(deployment.bucket, _FOLDER)
     return [Grant("roles/storage.objectViewer", member(deployment.bridge), only)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from infra.cloud.api import Api, ApiError, Call, part
 from infra.cloud.deployment import Deployment
+from infra.cloud.place import MARK, is_marked
 from infra.cloud.settled import differs
 from infra.cloud.steps import Blocked, Change, Step
 
@@ -50,6 +51,8 @@ class Bucket(Step):
             call = Call("POST", "storage", "storage/v1/b", query, body)
             return [Change(f"create in {self._deployment.region}", call)]
         self._check(found)
+        if not is_marked(found):
+            raise self._is_not_ours()
         wrong = differs(settings, found)
         if not wrong:
             return ()
@@ -57,7 +60,9 @@ class Bucket(Step):
         return [Change(says, Call("PATCH", "storage", self._path, body=settings))]
 
     def _settings(self) -> dict[str, Any]:
+        label, value = MARK
         return {
+            "labels": {label: value},
             "iamConfiguration": {
                 "uniformBucketLevelAccess": {"enabled": True},
                 "publicAccessPrevention": "enforced",
@@ -91,6 +96,16 @@ class Bucket(Step):
                 f"the bucket {self._deployment.bucket} is in {location}, which is not where the "
                 "functions are, or not free; name another with --bucket, which is then created"
             )
+
+    def _is_not_ours(self) -> Blocked:
+        label, value = MARK
+        return Blocked(
+            f"a bucket {self._deployment.bucket} is there that Yurt did not make; name another "
+            "with --bucket, which is then created, or, if what it holds may be mixed with the "
+            "node's and its lifecycle, CORS and soft delete be replaced, give it over: gcloud "
+            f"storage buckets update gs://{self._deployment.bucket} "
+            f"--update-labels={label}={value}"
+        )
 
     def _is_taken(self) -> Blocked:
         return Blocked(

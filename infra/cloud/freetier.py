@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from infra.cloud.allowances import Allowance, Spending
-from infra.cloud.secrets import SECRETS
 from infra.cloud.steps import Blocked
 from infra.declarations import Declaration
 
@@ -44,10 +43,10 @@ def taken(declared: Mapping[str, Declaration], given: Mapping[str, Allowance]) -
 
 def spending(declared: Mapping[str, Declaration]) -> Spending:
     """Of a first deployment."""
-    wanted = {variable for d in declared.values() for variable in d.secrets}
+    wanted = {variable for d in declared.values() for variable in d.all_secrets}
     return {
         "scheduler.jobs": float(sum(len(d.schedule) for d in declared.values())),
-        "secrets.versions": float(len({SECRETS[variable] for variable in wanted})),
+        "secrets.versions": float(len(wanted)),
         "build.minutes": len(declared) * BUILD_MINUTES,
     }
 

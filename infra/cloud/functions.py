@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from infra.cloud import secrets
 from infra.cloud.api import Api, ApiError, Call, part
-from infra.cloud.deployment import Deployment
+from infra.cloud.deployment import REPOSITORY, Deployment
 from infra.cloud.steps import Blocked, Change, Deploy, Step, Wait
 from infra.declarations import Declaration
 from infra.staging import RUNTIME, Staged
@@ -18,6 +18,8 @@ VERSION_LABEL = "yurt-version"
 """Its value names the staged bytes and the settings: a function that has it is up to date."""
 
 _ENVIRONMENT = "ENVIRONMENT"
+_OPEN = "ALLOW_ALL"
+"""The network that requests may come from; who may ask is another matter."""
 _UNITS = {"Ki": 1 << 10, "K": 1000, "Mi": 1 << 20, "M": 10**6, "Gi": 1 << 30, "G": 10**9}
 
 
@@ -33,9 +35,13 @@ def is_ours(function: Mapping[str, Any]) -> bool:
 
 
 def deployed(api: Api, location: str) -> list[Any]:
-    """The functions there are; none where the service was never enabled."""
+    """The functions there are; none where the service was never enabled.
+
+    `Unreachable` while the platform cannot tell of every place.
+    """
+    path = f"v2/{location}/functions"
     try:
-        return list(api.pages("cloudfunctions", f"v2/{location}/functions", "functions"))
+        return list(api.pages("cloudfunctions", path, "functions", unless="unreachable"))
     except ApiError as error:
         if error.reason == "SERVICE_DISABLED":
             return []
@@ -71,10 +77,9 @@ class Function(Step):
         self._path = f"v2/{deployment.location}/functions/{name}"
 
     def look(self, api: Api) -> Found:
-        names = {variable: secrets.SECRETS[variable] for variable in self._declared.secrets}
         numbers = {
             secret: secrets.newest_enabled(secrets.versions(api, self._deployment.project, secret))
-            for secret in names.values()
+            for secret in self._secret_names.values()
         }
         found = {secret: number for secret, number in numbers.items() if number is not None}
         return Found(api.get("cloudfunctions", self._path), found)
@@ -107,7 +112,7 @@ class Function(Step):
         said = function.get("serviceConfig", {})
         checks = {
             "it changed": function.get("labels", {}).get(VERSION_LABEL) == self._version(),
-            "it is not running": function.get("state") == "ACTIVE",
+            "it is not running": function.get("state") == "ACTIVE" and not _has_failed(function),
             "memory": _bytes(said.get("availableMemory")) == _bytes(self._declared.memory),
             "CPU": float(said.get("availableCpu") or 0) == self._declared.cpu,
             "concurrency": said.get("maxInstanceRequestConcurrency", 1)
@@ -115,6 +120,10 @@ class Function(Step):
             "most instances": said.get("maxInstanceCount") == self._declared.max_instances,
             "least instances": not said.get("minInstanceCount"),
             "timeout": said.get("timeoutSeconds") == self._declared.timeout,
+            "ingress": said.get("ingressSettings", _OPEN) == _OPEN,
+            "an older revision answers": bool(said.get("allTrafficOnLatestRevision")),
+            "build": self._build().items() <= _build_of(function).items(),
+            "trigger": self._event() == _event_of(function),
             "account": said.get("serviceAccountEmail") == self._account,
             "environment": self._variables().items()
             <= said.get("environmentVariables", {}).items(),
@@ -131,8 +140,15 @@ class Function(Step):
         return self._deployment.account(self._staged.function)
 
     def _secrets(self, versions: Mapping[str, int]) -> set[tuple[str, str, str]]:
-        names = {variable: secrets.SECRETS[variable] for variable in self._declared.secrets}
-        return {(key, name, str(versions.get(name, "latest"))) for key, name in names.items()}
+        return {
+            (key, name, str(versions.get(name, "latest")))
+            for key, name in self._secret_names.items()
+        }
+
+    @property
+    def _secret_names(self) -> dict[str, str]:
+        """The secret of each variable that holds one."""
+        return {variable: secrets.secret_name(variable) for variable in self._declared.all_secrets}
 
     def _variables(self) -> dict[str, str]:
         """The environment, without what the platform adds."""
@@ -155,6 +171,26 @@ class Function(Step):
                 "YURT_TASKS_ACCOUNT": deployment.caller,
             }
         return variables
+
+    def _build(self) -> dict[str, str]:
+        """How it is built, names without where they are: the API says that in its own way."""
+        return {
+            "runtime": RUNTIME,
+            "entryPoint": self._staged.function,
+            "dockerRepository": REPOSITORY,
+            "serviceAccount": self._deployment.builder,
+        }
+
+    def _event(self) -> dict[str, Any]:
+        if self._declared.event is None:
+            return {}
+        return {
+            "eventType": self._declared.event.type,
+            "triggerRegion": self._deployment.region,
+            "serviceAccountEmail": self._deployment.caller,
+            "retryPolicy": "RETRY_POLICY_RETRY",
+            "bucket": self._deployment.bucket,
+        }
 
     def _version(self) -> str:
         made_of = json.dumps([self._staged.sha256, self._options(), self._variables()])
@@ -179,6 +215,7 @@ class Function(Step):
             "--min-instances=0",
             f"--max-instances={declared.max_instances}",
             "--ingress-settings=all",
+            "--serve-all-traffic-latest-revision",
             # Always said, since without it gcloud may ask. It is no less than the step after it
             # grants: with `no`, gcloud would close a public function at each update until that
             # step, and phones give up what they are refused.
@@ -215,6 +252,26 @@ class Function(Step):
             ),
             ((_ENVIRONMENT, json.dumps(self._variables())),),
         )
+
+
+def _has_failed(function: Mapping[str, Any]) -> bool:
+    """One whose update failed may still be active, as it was before."""
+    return any(m.get("severity") == "ERROR" for m in function.get("stateMessages", ()))
+
+
+def _build_of(function: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: str(value).rpartition("/")[2] for key, value in function.get("buildConfig", {}).items()
+    }
+
+
+def _event_of(function: Mapping[str, Any]) -> dict[str, Any]:
+    trigger = function.get("eventTrigger")
+    if not trigger:
+        return {}
+    said = ("eventType", "triggerRegion", "serviceAccountEmail", "retryPolicy")
+    filters = {f["attribute"]: f["value"] for f in trigger.get("eventFilters", ())}
+    return {**{key: trigger.get(key) for key in said}, "bucket": filters.get("bucket")}
 
 
 class Strays(Step):

@@ -11,19 +11,22 @@ from infra.cloud.bridge import Home
 from infra.cloud.bucket import Bucket, StorageAccount
 from infra.cloud.budget import Budget
 from infra.cloud.database import Database, Exemptions, Indexes, IndexesAreBuilt, Rules
-from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment, member
+from infra.cloud.deployment import Deployment, member
 from infra.cloud.functions import Function, Strays
-from infra.cloud.policies import Grant, Roles
+from infra.cloud.policies import Grant, Roles, below
 from infra.cloud.preflight import Project
 from infra.cloud.queue import Queue
 from infra.cloud.repository import Repository
 from infra.cloud.schedule import Jobs
-from infra.cloud.secrets import SECRETS, OldVersions, Secret
+from infra.cloud.secrets import OldVersions, Secret, secret_name
 from infra.cloud.services import SERVICES, EnabledServices
 from infra.cloud.steps import Step
-from infra.declarations import Declaration, declarations
+from infra.declarations import Below, Declaration, declarations
 from infra.staging import BUILD, ROOT, Staged, stage
 from shared.sealing import KEY_BYTES
+
+_WORKER = "work"
+"""The function that tasks of the queue call."""
 
 _SOURCES = (
     "sources of functions only",
@@ -46,7 +49,7 @@ class CloudNode:
     declared: Mapping[str, Declaration]
     staged: Mapping[str, Staged]
     number: str = "NUMBER"
-    billing_account: str = "billingAccounts/ID"
+    billing_account: str | None = "billingAccounts/ID"
     bridge: Home = "none"
     new_key: Callable[[], str] = _new_key
 
@@ -58,16 +61,30 @@ class CloudNode:
         also = (bridge.NEEDS,) if self.bridge == "vm" else ()
         yield EnabledServices(deployment, [*SERVICES, *also])
         yield Database(deployment)
+        # Where it is, the node is from then on. So the database is first: if it is elsewhere
+        # already, its owner may still choose.
+        yield Bucket(deployment, self.number)
         yield Indexes(deployment)
         yield Exemptions(deployment)
         yield Rules(deployment)
         yield ServiceAccounts(deployment, self._purposes())
-        yield Bucket(deployment, self.number)
         yield StorageAccount(deployment)
-        yield Secret(deployment, MASTER_KEY_SECRET, self.new_key)
+        for variable, given in self._secrets().items():
+            yield Secret(deployment, secret_name(variable), None if given else self.new_key)
         yield Repository(deployment)
-        yield Queue(deployment)
+        yield Queue(deployment, self._at_once())
         yield from self._roles()
+
+    def _secrets(self) -> dict[str, bool]:
+        """Of each variable that holds a secret, whether its owner gives it."""
+        made = {variable: False for d in self.declared.values() for variable in d.secrets}
+        given = {variable: True for d in self.declared.values() for variable in d.given_secrets}
+        return dict(sorted({**made, **given}.items()))
+
+    def _at_once(self) -> int:
+        """How many calls of the queue are answered at once."""
+        work = self.declared.get(_WORKER)
+        return work.max_instances * work.concurrency if work else 1
 
     def _roles(self) -> Iterable[Step]:
         deployment, declared = self.deployment, self.declared
@@ -83,7 +100,7 @@ class CloudNode:
             deployment,
             "roles on the bucket",
             policies.of_bucket(deployment.bucket),
-            [*self._grants({name: r.bucket for name, r in roles.items()}), *self._bridge_grants()],
+            [*self._bucket_grants(), *self._bridge_grants()],
         )
         yield Roles(
             deployment,
@@ -97,8 +114,9 @@ class CloudNode:
             policies.of_account(deployment.project, deployment.caller),
             self._grants({name: r.caller for name, r in roles.items()}),
         )
-        for variable, secret in SECRETS.items():
-            readers = [name for name, d in declared.items() if variable in d.secrets]
+        for variable in self._secrets():
+            secret = secret_name(variable)
+            readers = [name for name, d in declared.items() if variable in d.all_secrets]
             yield Roles(
                 deployment,
                 f"roles on {secret}",
@@ -129,6 +147,16 @@ class CloudNode:
             for role in named:
                 yield Grant(role, member(self.deployment.account(function)))
 
+    def _bucket_grants(self) -> Iterable[Grant]:
+        bucket = self.deployment.bucket
+        for function, declared in self.declared.items():
+            account = member(self.deployment.account(function))
+            for role in declared.roles.bucket:
+                if isinstance(role, Below):
+                    yield Grant(role.role, account, below(bucket, role.below))
+                else:
+                    yield Grant(role, account)
+
     def _bridge_grants(self) -> Iterable[Grant]:
         return bridge.grants(self.deployment) if self.bridge == "vm" else ()
 
@@ -158,9 +186,11 @@ class CloudNode:
             )
 
     def _at_last(self) -> Iterable[Step]:
-        yield OldVersions(self.deployment, MASTER_KEY_SECRET)
+        for variable in self._secrets():
+            yield OldVersions(self.deployment, secret_name(variable))
         yield Jobs(self.deployment, self.number, self.declared)
-        yield Budget(self.deployment, self.number, self.billing_account)
+        if self.billing_account is not None:
+            yield Budget(self.deployment, self.number, self.billing_account)
         if self.bridge == "vm":
             packed = bridge.bundle()
             yield bridge.Files(self.deployment, packed)

@@ -24,6 +24,12 @@ class Grant(NamedTuple):
     condition: tuple[str, str] | None = None
 
 
+def below(bucket: str, folder: str) -> tuple[str, str]:
+    """The condition that holds for objects of a bucket whose name begins with `folder`."""
+    objects = f"projects/_/buckets/{bucket}/objects/{folder}"
+    return f"objects below {folder}", f'resource.name.startsWith("{objects}")'
+
+
 class Resource(NamedTuple):
     """Where a policy is, for which each service has its own way. set: without its body.
 
@@ -121,7 +127,8 @@ def _listed(grants: Iterable[Grant]) -> list[str]:
     """By role, as in `datastore.user to yurt-fn-ingest, yurt-fn-query`."""
     members: dict[str, list[str]] = {}
     for grant in sorted(grants, key=_order):
-        members.setdefault(_short(grant.role), []).append(_name(grant.member))
+        only = f" ({grant.condition[0]})" if grant.condition else ""
+        members.setdefault(_short(grant.role), []).append(_name(grant.member) + only)
     return [f"{role} to {', '.join(names)}" for role, names in members.items()]
 
 

@@ -1,10 +1,10 @@
 """What must be true of a project before anything is done to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from infra.cloud.api import Api, ApiError, Call, part
-from infra.cloud.functions import deployed, is_ours
+from infra.cloud.place import Place, place_of_node
 from infra.cloud.steps import Blocked
 
 _NEEDED = {
@@ -25,34 +25,51 @@ _NEEDED = {
 """One permission of each role that deploying takes. Who owns the project has them all."""
 
 
-class Project(NamedTuple):
-    """number: which services name it by. billing_account: `billingAccounts/…`.
+_ASKED_FIRST = ("serviceusage", "cloudresourcemanager", "cloudbilling")
 
-    region, bucket: of the node that is there already, if there is one.
-    """
+
+class Project(NamedTuple):
+    """number: which services name it by. billing_account: `billingAccounts/…`, None if nothing is
+    linked. place: of the node that is there already, if there is one."""
 
     number: str
-    billing_account: str
-    region: str | None = None
-    bucket: str | None = None
+    billing_account: str | None
+    place: Place | None = None
 
 
 def preflight(api: Api) -> Project:
     """`Blocked` when the project is missing, has no billing account, or may not be changed."""
-    found = _project(api)
-    _check_permissions(api)
-    account = _billing_account(api)
-    ours = _ours(api)
-    return Project(str(found["projectNumber"]), account, _region(ours), _bucket(ours))
+    found = looked_at(api, check=_check_permissions)
+    if found.billing_account is None:
+        raise Blocked(
+            f"{api.project} has no billing account, without which Google runs no functions, even "
+            "free ones; link one at https://console.cloud.google.com/billing/linkedaccount"
+            f"?project={api.project} or with `gcloud billing projects link {api.project} "
+            "--billing-account=ID` (`gcloud billing accounts list` shows the ids)"
+        )
+    return found
 
 
-def region_of_node(api: Api) -> str | None:
-    """Where the node is that is there already, if there is one."""
-    return _region(_ours(api))
+def looked_at(api: Api, check: Callable[[Api], None] = lambda _: None) -> Project:
+    """What there is, whether or not a node could be deployed to it. `Blocked` if there is none.
 
-
-def _ours(api: Api) -> list[Any]:
-    return [f for f in deployed(api, f"projects/{part(api.project)}/locations/-") if is_ours(f)]
+    check: what is asked as soon as the project is known to be there.
+    """
+    try:
+        found = _project(api)
+        check(api)
+        account = _billing_account(api)
+    except ApiError as error:
+        if error.reason != "SERVICE_DISABLED":
+            raise
+        # A service account, as in Cloud Build, asks on its own project's account.
+        raise Blocked(
+            f"{error.service} is not enabled in the project that asks, so that nobody can look at "
+            f"{api.project}; enable what looking takes, and wait a minute: gcloud services enable "
+            f"{' '.join(f'{service}.googleapis.com' for service in _ASKED_FIRST)} "
+            f"--project={api.project}"
+        ) from error
+    return Project(str(found["projectNumber"]), account, place_of_node(api))
 
 
 def _project(api: Api) -> Any:
@@ -84,25 +101,6 @@ def _check_permissions(api: Api) -> None:
         )
 
 
-def _billing_account(api: Api) -> str:
+def _billing_account(api: Api) -> str | None:
     info = api.get("cloudbilling", f"v1/projects/{part(api.project)}/billingInfo") or {}
-    if not info.get("billingEnabled"):
-        raise Blocked(
-            f"{api.project} has no billing account, without which Google runs no functions, even "
-            "free ones; link one at https://console.cloud.google.com/billing/linkedaccount"
-            f"?project={api.project} or with `gcloud billing projects link {api.project} "
-            "--billing-account=ID` (`gcloud billing accounts list` shows the ids)"
-        )
-    return str(info["billingAccountName"])
-
-
-def _region(functions: Sequence[Any]) -> str | None:
-    return next((str(function["name"].split("/")[3]) for function in functions), None)
-
-
-def _bucket(functions: Sequence[Any]) -> str | None:
-    for function in functions:
-        variables = function.get("serviceConfig", {}).get("environmentVariables", {})
-        if "YURT_BUCKET" in variables:
-            return str(variables["YURT_BUCKET"])
-    return None
+    return str(info["billingAccountName"]) if info.get("billingEnabled") else None

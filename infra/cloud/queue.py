@@ -9,32 +9,34 @@ from infra.cloud.settled import differs
 from infra.cloud.steps import Change, Step
 
 MOST_ATTEMPTS = 100
-AT_ONCE = 2
-"""As many chunks as `work` has instances: one more would be refused, and called again later."""
 
-_SETTINGS = {
-    # A chunk takes seconds to minutes. What is beyond some a second would only be refused.
-    "rateLimits": {"maxDispatchesPerSecond": 5, "maxConcurrentDispatches": AT_ONCE},
+_RETRYING = {
     # As at home, but for the first pause: a chunk that fails here has cost a share of a quota.
-    "retryConfig": {
-        "maxAttempts": MOST_ATTEMPTS,
-        "minBackoff": "5s",
-        "maxBackoff": "3600s",
-        "maxDoublings": 10,
-    },
+    "maxAttempts": MOST_ATTEMPTS,
+    "minBackoff": "5s",
+    "maxBackoff": "3600s",
+    "maxDoublings": 10,
 }
 
 
 class Queue(Step):
-    def __init__(self, deployment: Deployment) -> None:
+    """at_once: how many calls are answered at once: one more would be refused, and called again
+    later."""
+
+    def __init__(self, deployment: Deployment, at_once: int) -> None:
         self.title = f"task queue {QUEUE}"
-        self.wanted = f"{AT_ONCE} calls at once, {MOST_ATTEMPTS} attempts at most"
+        self.wanted = f"{at_once} calls at once, {MOST_ATTEMPTS} attempts at most"
         self.stays = (
             "the task queue stays, paused and empty: it costs nothing, and its name could not be "
             "used again for a week"
         )
         self._deployment = deployment
         self._path = f"v2/{deployment.queue}"
+        self._settings = {
+            # A chunk takes seconds to minutes. What is beyond some a second would only be refused.
+            "rateLimits": {"maxDispatchesPerSecond": 5, "maxConcurrentDispatches": at_once},
+            "retryConfig": _RETRYING,
+        }
 
     def look(self, api: Api) -> Any:
         return api.get("cloudtasks", self._path)
@@ -42,13 +44,13 @@ class Queue(Step):
     def decide(self, found: Any) -> Sequence[Change]:
         if found is None:
             path = f"v2/{self._deployment.location}/queues"
-            body = {"name": self._deployment.queue, **_SETTINGS}
+            body = {"name": self._deployment.queue, **self._settings}
             return [Change("create", Call("POST", "cloudtasks", path, body=body))]
         changes = []
-        wrong = differs(_SETTINGS, found)
+        wrong = differs(self._settings, found)
         if wrong:
             query = {"updateMask": "rateLimits,retryConfig"}
-            call = Call("PATCH", "cloudtasks", self._path, query, _SETTINGS)
+            call = Call("PATCH", "cloudtasks", self._path, query, self._settings)
             changes.append(Change(f"set {', '.join(wrong)}", call))
         if found.get("state") == "PAUSED":
             changes.append(

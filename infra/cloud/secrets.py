@@ -8,11 +8,24 @@ from infra.cloud.api import Api, Call, part
 from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment
 from infra.cloud.steps import Blocked, Change, Step
 
-SECRETS: Mapping[str, str] = {"YURT_MASTER_KEY": MASTER_KEY_SECRET}
-"""The name of the secret of each variable."""
-
 _REGRET = "604800s"
 """How long a destroyed version can be had back, by enabling it again: a week."""
+
+
+_STAYS = {
+    MASTER_KEY_SECRET: "the master key stays, in Secret Manager: without it, keys of phones that "
+    "encrypt cannot be read"
+}
+_LOST_WITH = {
+    MASTER_KEY_SECRET: "phones that encrypt have to be paired again, since their keys are sealed "
+    "with it"
+}
+"""What an owner has to do who puts another version in the place of one."""
+
+
+def secret_name(variable: str) -> str:
+    """Of the secret that a variable of functions holds: `yurt-master-key` of YURT_MASTER_KEY."""
+    return f"yurt-{variable.removeprefix('YURT_').lower().replace('_', '-')}"
 
 
 def versions(api: Api, project: str, secret: str) -> list[Any]:
@@ -32,15 +45,17 @@ def newest_enabled(found: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 class Secret(Step):
-    """new: makes the text that it begins with."""
+    """new: makes the text that it begins with; None where its owner alone knows it."""
 
-    def __init__(self, deployment: Deployment, secret: str, new: Callable[[], str]) -> None:
+    def __init__(self, deployment: Deployment, secret: str, new: Callable[[], str] | None) -> None:
         self.title = f"secret {secret}"
-        self.wanted = "made at random the first time, then kept"
+        self.wanted = (
+            "made at random the first time, then kept" if new else "as its owner gave it; kept"
+        )
+        stays = _STAYS.get(secret, f"the secret {secret} stays, in Secret Manager")
         self.stays = (
-            "the master key stays, in Secret Manager: without it, keys of phones that encrypt "
-            "cannot be read; to delete it for good: gcloud secrets delete "
-            f"{secret} --project={deployment.project}"
+            f"{stays}; to delete it for good: gcloud secrets delete {secret} "
+            f"--project={deployment.project}"
         )
         self._project = deployment.project
         self._secret = secret
@@ -54,19 +69,35 @@ class Secret(Step):
 
     def decide(self, found: Any) -> Sequence[Change]:
         there, of_it = found
+        if not of_it and self._new is None:
+            raise self._is_to_be_given(there is not None)
         changes = []
         if there is None:
             body = {"replication": {"automatic": {}}, "versionDestroyTtl": _REGRET}
             call = Call("POST", "secretmanager", self._path, {"secretId": self._secret}, body)
             changes.append(Change("create", call))
+        elif "versionDestroyTtl" not in there:
+            # Made by hand: what is destroyed of it would be gone at once.
+            path, query = f"{self._path}/{self._secret}", {"updateMask": "versionDestroyTtl"}
+            call = Call("PATCH", "secretmanager", path, query, {"versionDestroyTtl": _REGRET})
+            changes.append(Change("keep destroyed versions for a week", call))
         if of_it and newest_enabled(of_it) is None:
             raise self._is_off(of_it)
-        if not of_it:
+        if not of_it and self._new is not None:
             data = base64.b64encode(self._new().encode()).decode()
             path = f"{self._path}/{self._secret}:addVersion"
             call = Call("POST", "secretmanager", path, body={"payload": {"data": data}})
-            changes.append(Change("make a key at random", call))
+            changes.append(Change("make one at random", call))
         return changes
+
+    def _is_to_be_given(self, there: bool) -> Blocked:
+        how = "versions add" if there else "create"
+        options = "" if there else "--replication-policy=automatic "
+        return Blocked(
+            f"the secret {self._secret} has no value, which you alone know; give it, in the place "
+            f"of THE_VALUE: printf %s 'THE_VALUE' | gcloud secrets {how} {self._secret} {options}"
+            f"--data-file=- --project={self._project}"
+        )
 
     def _is_off(self, of_it: Sequence[Mapping[str, Any]]) -> Blocked:
         """A new key in its place could not open what was sealed with it."""
@@ -111,8 +142,7 @@ class OldVersions(Step):
         ]
         return [
             Change(
-                f"destroy version {version_number(version)} (for a week it can be had back: gcloud "
-                f"secrets versions enable {version_number(version)} --secret={self._secret})",
+                self._destroys(version_number(version), newest or 0),
                 # By the id of the project, as all else is named; the API answers with its number.
                 Call(
                     "POST",
@@ -124,3 +154,14 @@ class OldVersions(Step):
             )
             for version in old
         ]
+
+    def _destroys(self, old: int, newest: int) -> str:
+        """The older of two that are enabled would be destroyed again."""
+        gcloud, options = "gcloud secrets versions", f"--secret={self._secret}"
+        options += f" --project={self._project}"
+        lost = _LOST_WITH.get(self._secret)
+        return (
+            f"destroy version {old}, since version {newest} is used now{lost and f'; {lost}'} "
+            f"(to go back to it within a week: {gcloud} enable {old} {options} && {gcloud} "
+            f"disable {newest} {options}, and deploy)"
+        )

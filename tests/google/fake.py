@@ -293,7 +293,8 @@ class FakeGoogle:
 
     def _check_service(self, request: _Request) -> None:
         service, number = request.service, self.project.number
-        if not service.always and service.host not in self.project.enabled:
+        always = service.always and not self.project.caller.startswith("serviceAccount:")
+        if not always and service.host not in self.project.enabled:
             raise service_disabled(service.host, service.title, number)
         if not service.free and not self.project.billing:
             raise billing_disabled(service.host, number)

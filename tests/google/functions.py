@@ -33,7 +33,8 @@ _VOLATILE = (
 class Functions(Service):
     """origin: where functions answer, instead of the platform's own names; `/NAME` follows.
 
-    on_deployed: called with the function when it has been made or updated.
+    on_deployed: called with the function when it has been made or updated. unreachable: regions of
+    which the service cannot tell now.
     """
 
     host = "cloudfunctions.googleapis.com"
@@ -52,6 +53,7 @@ class Functions(Service):
         self.origin: str | None = None
         self.on_deployed: Callable[[Json], None] | None = None
         self.functions: dict[str, Json] = {}
+        self.unreachable: list[str] = []
         self._storage = storage
         self._registry = registry
         self._run = run
@@ -125,10 +127,13 @@ class Functions(Service):
     def _list(self, call: Call) -> Json:
         shown = []
         for name in sorted(self.functions):
+            if name.split("/")[3] in self.unreachable:
+                continue
             if call["location"] in ("-", name.split("/")[3]):
                 self.project.operations.look(name)
                 shown.append(self.functions.get(name))
-        return page("functions", [function for function in shown if function])
+        found = page("functions", [function for function in shown if function])
+        return {**found, **({"unreachable": self.unreachable} if self.unreachable else {})}
 
     def _get(self, call: Call) -> Json:
         self.project.operations.look(self._name(call))
@@ -326,9 +331,10 @@ class Functions(Service):
             "maxInstanceRequestConcurrency": 1,
             "ingressSettings": "ALLOW_ALL",
             "serviceAccountEmail": self._compute,
+            # Somebody may have let an older revision answer, which an update leaves so.
+            "allTrafficOnLatestRevision": True,
             **given,
             "service": f"{self.project.name}/locations/{region}/services/{id}",
-            "allTrafficOnLatestRevision": True,
         }
 
     @property

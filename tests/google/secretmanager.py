@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.google.access import access_routes
 from tests.google.checksums import crc32c
+from tests.google.masks import patched, paths
 from tests.google.project import Project, checked_labels
 from tests.google.refusal import Refusal, invalid
 from tests.google.service import Call, Json, Route, Service, checked_id, exists, page, wants
@@ -39,6 +40,15 @@ class SecretManager(Service):
                 needs="secretmanager.secrets.create",
             ),
             Route("GET", secret, self._found),
+            Route(
+                "PATCH",
+                secret,
+                self._patch,
+                body="Secret",
+                root="secret",
+                query="updateMask",
+                needs="secretmanager.secrets.update",
+            ),
             Route(
                 "DELETE", secret, self._delete, query="etag", needs="secretmanager.secrets.delete"
             ),
@@ -81,6 +91,7 @@ class SecretManager(Service):
             name: {
                 "labels": secret.get("labels", {}),
                 "replication": secret["replication"],
+                "versionDestroyTtl": secret.get("versionDestroyTtl"),
                 "versions": {
                     version["name"].rpartition("/")[2]: version["state"]
                     for version in self._versions[name]
@@ -121,6 +132,15 @@ class SecretManager(Service):
             "etag": '"162c9d1f9a4e5f"',
         }
         self._versions[name] = []
+        return self._secrets[name]
+
+    def _patch(self, call: Call) -> Json:
+        name = self._named(call)
+        fields = paths(call.query.get("updateMask", ""), self.messages, "Secret")
+        if not fields or not {"labels", "annotations", "versionDestroyTtl"}.issuperset(fields):
+            raise invalid("Invalid field mask: it names what cannot be changed.")
+        checked_labels(call.body.get("labels"))
+        self._secrets[name] = patched(self._secrets[name], call.body, fields)
         return self._secrets[name]
 
     def _delete(self, call: Call) -> Json:

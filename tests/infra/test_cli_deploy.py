@@ -50,7 +50,7 @@ def test_a_dry_run_asks_nothing_of_the_cloud_and_shows_what_will_be_there() -> N
     shown = yurt(None, "deploy", "my-project", "--dry-run")
     assert shown.exit_code == 0
     for words in (
-        "In the project my-project, region us-central1, there will be:",
+        "In the project my-project, region us-central1, a new node will be made of:",
         "function ingest: public, 512Mi, 1 CPU, up to 5 x 40 requests at once",
         "bucket my-project-yurt: in us-central1, closed to the public",
         "who may call work: run.invoker to yurt-caller",
@@ -127,6 +127,61 @@ def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
         "12 of 33 steps are done; not done: roles on the bucket, roles on the task queue," in said
     )
     assert said.endswith("The same command goes on where it was.")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--region", "us-west1"),
+            (
+                "the node of p-yurt is in us-east1 and cannot be moved, since its database and its "
+                "bucket stay where they are; leave --region out, or deploy to another project"
+            ),
+        ),
+        (
+            ("--bucket", "p-yurt-other"),
+            (
+                "the node of p-yurt has the bucket p-yurt-mine, where its photos and attachments "
+                "are; leave --bucket out"
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+def test_a_node_stays_where_it_is(options: tuple[str, str], said: str, down: bool) -> None:
+    project = Project(ROOT)
+    project.deploy(region="us-east1", bucket="p-yurt-mine")
+    if down:
+        project.remove()
+    before = len(project.fake.requests)
+    refused = yurt(project, "deploy", "p-yurt", *options)
+    assert refused.stderr == f"Error: {said}\n"
+    assert refused.exit_code == 1
+    assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
+
+
+def test_who_has_a_database_elsewhere_may_go_there() -> None:
+    project = Project(ROOT)
+    project.fake.enable("firestore.googleapis.com")
+    databases = "firestore/v1/projects/p-yurt/databases?databaseId=(default)"
+    body = {"type": "FIRESTORE_NATIVE", "locationId": "us-east1"}
+    ask(project.fake, f"POST {databases}", body)
+    project.fake.settle()
+    refused = yurt(project, "deploy", "p-yurt")
+    assert "or with --region us-east1" in refused.stderr
+    project.fake.denied.add("storage.buckets.setIamPolicy")  # as far as that it is to come
+    gone_on = yurt(project, "deploy", "p-yurt", "--region", "us-east1")
+    assert "bucket p-yurt-yurt: create in us-east1" in gone_on.stdout
+
+
+def test_the_plan_is_of_the_node_that_is_there() -> None:
+    project = Project(ROOT)
+    project.deploy(region="us-east1", bucket="p-yurt-mine")
+    project.fake.denied.add("billing.budgets.create")
+    shown = " ".join(yurt(project, "deploy", "p-yurt").stdout.split())
+    assert "In the project p-yurt, region us-east1, there will be: " in shown
+    assert "bucket p-yurt-mine: in us-east1" in shown
 
 
 def test_the_network_is_lost_in_the_middle() -> None:

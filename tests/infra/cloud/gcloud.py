@@ -169,7 +169,14 @@ def _service(options: argparse.Namespace, number: str) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     """Of the options that are used; any other is an error, as with the real one."""
     parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
-    for flag in ("gen2", "trigger-http", "retry", "clear-secrets", "quiet"):
+    for flag in (
+        "gen2",
+        "trigger-http",
+        "retry",
+        "clear-secrets",
+        "quiet",
+        "serve-all-traffic-latest-revision",
+    ):
         parser.add_argument(f"--{flag}", action="store_true")
     letting_in = parser.add_mutually_exclusive_group(required=True)
     letting_in.add_argument("--allow-unauthenticated", action="store_true")

@@ -15,7 +15,7 @@ from infra.cloud.doors import Doors
 from infra.cloud.executor import Executor, Told
 from infra.cloud.gcloud import Gcloud, Ran, Run
 from infra.cloud.plan import CloudNode, cloud_node
-from infra.cloud.preflight import preflight
+from infra.cloud.preflight import looked_at, preflight
 from infra.cloud.steps import Step
 from infra.declarations import Declaration
 from infra.staging import ROOT, Staged
@@ -104,16 +104,21 @@ class Project:
         return self._doors
 
     def node(
-        self, region: str | None = None, bucket: str | None = None, bridge: Home = "none"
+        self,
+        region: str | None = None,
+        bucket: str | None = None,
+        bridge: Home = "none",
+        down: bool = False,
     ) -> CloudNode:
-        """As it is deployed, once the project was looked at."""
+        """As it is deployed or, if down, taken down, once the project was looked at."""
         doors = self.doors()
         doors.gcloud.check()
-        found = preflight(doors.api)
+        found = (looked_at if down else preflight)(doors.api)
+        there = found.place
         place = deployment(
             self.fake.project.id,
-            region or found.region or "us-central1",
-            bucket or found.bucket,
+            region or (there.region if there else "us-central1"),
+            bucket or (there.bucket if there else None),
         )
         declared, staged = _staged(self.root, _fingerprint(self.root))
         return CloudNode(
@@ -134,7 +139,7 @@ class Project:
 
     def remove(self, bridge: Home = "none") -> Quiet:
         teller, doors = Quiet(), self.doors()
-        steps = [step for step in self.node(bridge=bridge).steps() if step.is_removable]
+        steps = [step for step in self.node(bridge=bridge, down=True).steps() if step.is_removable]
         Executor(doors.api, doors.gcloud, teller, 1).remove(steps)
         return teller
 

@@ -2,19 +2,21 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.cloud.api import Response
+from infra.cloud.api import Response, Unreachable
 from infra.cloud.executor import StepFailed
 from infra.cloud.functions import VERSION_LABEL
 from infra.cloud.preflight import preflight
 from infra.cloud.steps import Blocked
-from infra.declarations import declarations
+from infra.declarations import BadDeclaration, declarations
 from infra.emulators import RULES
 from tests.google.fake import FakeGoogle
 from tests.google.requests import ask
@@ -114,6 +116,19 @@ def test_what_builds_reads_nothing_of_the_owners(project: Project) -> None:
     project.deploy()
     policy = project.fake.state()["policies"]["projects/p-yurt"]
     assert [name for name in policy if "objectViewer" in name] != ["roles/storage.objectViewer"]
+
+
+def test_reports_reach_only_their_own_part_of_the_bucket(project: Project) -> None:
+    project.deploy()
+    policy = ask(
+        project.fake, "GET storage/storage/v1/b/p-yurt-yurt/iam?optionsRequestedPolicyVersion=3"
+    ).json
+    ingest = "serviceAccount:yurt-fn-ingest@p-yurt.iam.gserviceaccount.com"
+    (binding,) = (b for b in policy["bindings"] if ingest in b["members"])
+    assert binding["members"] == [ingest]
+    assert binding["condition"]["expression"] == (
+        'resource.name.startsWith("projects/_/buckets/p-yurt-yurt/objects/raw/")'
+    )
 
 
 def function(fake: FakeGoogle, name: str) -> dict[str, Any]:
@@ -387,6 +402,82 @@ def test_a_new_function_needs_no_change_here(tmp_path: Path) -> None:
     assert project.fake.roles_of("serviceAccount:yurt-fn-tick@p-yurt.iam.gserviceaccount.com") == {}
 
 
+def add_xmpp(root: Path, secrets: str) -> None:
+    folder = root / "functions/xmpp"
+    folder.mkdir(exist_ok=True)
+    (folder / "main.py").write_text("def xmpp(request):\n    return 'done'\n")
+    (folder / "requirements.txt").write_text("functions-framework\n")
+    (folder / "function.toml").write_text(
+        'exposure = "public"\nmemory = "256Mi"\nconcurrency = 1\nmax_instances = 1\n'
+        f"timeout = 60\n{secrets}\n"
+    )
+
+
+def test_secrets_of_a_new_function_need_no_change_here(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    project = Project(root)
+    project.deploy()
+    add_xmpp(root, 'secrets = ["YURT_SESSION_KEY", "YURT_MASTER_KEY"]')
+    again = project.deploy()
+    assert again.changes["secret yurt-session-key"] == ["create", "make one at random"]
+    assert roles(project.fake)["yurt-fn-xmpp"] == {
+        "projects/p-yurt/secrets/yurt-session-key": {"roles/secretmanager.secretAccessor"},
+        "projects/p-yurt/secrets/yurt-master-key": {"roles/secretmanager.secretAccessor"},
+    }
+    given = function(project.fake, "xmpp")["serviceConfig"]["secretEnvironmentVariables"]
+    assert {(secret["key"], secret["secret"], secret["version"]) for secret in given} == {
+        ("YURT_MASTER_KEY", "yurt-master-key", "1"),
+        ("YURT_SESSION_KEY", "yurt-session-key", "1"),
+    }
+    assert project.deploy().changes == {}
+
+
+def test_a_secret_that_its_owner_alone_knows_is_asked_for(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    add_xmpp(root, 'given_secrets = ["YURT_XMPP_PASSWORD"]')
+    project = Project(root)
+    said = refused(project)
+    assert "gcloud secrets create yurt-xmpp-password --replication-policy=automatic" in said
+    secrets = "secretmanager/v1/projects/p-yurt/secrets"
+    body: dict[str, Any] = {"replication": {"automatic": {}}}
+    asked(project, f"POST {secrets}?secretId=yurt-xmpp-password", body)
+    assert "gcloud secrets versions add yurt-xmpp-password --data-file=-" in refused(project)
+    payload = {"payload": {"data": "cGFzc3dvcmQ="}}
+    asked(project, f"POST {secrets}/yurt-xmpp-password:addVersion", payload)
+    changes = project.deploy().changes
+    assert changes["secret yurt-xmpp-password"] == ["keep destroyed versions for a week"]
+    (given,) = function(project.fake, "xmpp")["serviceConfig"]["secretEnvironmentVariables"]
+    assert (given["key"], given["version"]) == ("YURT_XMPP_PASSWORD", "1")
+    assert project.deploy().changes == {}
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ('given_secrets = ["YURT_MASTER_KEY"]', "YURT_MASTER_KEY is declared as made at random"),
+        ('[[schedule]]\nname = "sweep"\ncron = "* * * * *"', "both declare a schedule sweep"),
+        ('secrets = ["PATH"]', "function.toml: Expected `str` matching regex"),
+    ],
+)
+def test_declarations_that_do_not_go_together(declared: str, said: str, tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    add_xmpp(root, declared)
+    path = root / "functions/xmpp/function.toml"
+    path.write_text(path.read_text().replace('"public"', '"private"'))
+    with pytest.raises(BadDeclaration, match=re.escape(said)):
+        declarations(root)
+
+
+def test_as_many_tasks_at_once_as_are_answered(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    path = root / "functions/work/function.toml"
+    path.write_text(path.read_text().replace("max_instances = 2", "max_instances = 3"))
+    project = Project(root)
+    project.deploy()
+    (queue,) = project.fake.state()["cloudtasks.googleapis.com"].values()
+    assert queue["rateLimits"]["maxConcurrentDispatches"] == 3
+
+
 VERSION_3 = {"options": {"requestedPolicyVersion": 3}}
 
 
@@ -453,6 +544,54 @@ def drop_the_clean_up(project: Project) -> None:
     )
 
 
+def let_an_older_revision_answer(fake: dict[str, Any]) -> None:
+    fake["serviceConfig"]["allTrafficOnLatestRevision"] = False
+
+
+def close_the_network(fake: dict[str, Any]) -> None:
+    fake["serviceConfig"]["ingressSettings"] = "ALLOW_INTERNAL_ONLY"
+
+
+def build_as_somebody_else(fake: dict[str, Any]) -> None:
+    fake["buildConfig"]["serviceAccount"] = "projects/p-yurt/serviceAccounts/mighty@example.org"
+
+
+def give_events_up(fake: dict[str, Any]) -> None:
+    fake["eventTrigger"]["retryPolicy"] = "RETRY_POLICY_DO_NOT_RETRY"
+
+
+def listen_to_another_bucket(fake: dict[str, Any]) -> None:
+    fake["eventTrigger"]["eventFilters"][0]["value"] = "another"
+
+
+def fail_in_an_update(fake: dict[str, Any]) -> None:
+    fake["stateMessages"] = [{"severity": "ERROR", "type": "T", "message": "it did not start"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (let_an_older_revision_answer, "an older revision answers"),
+        (close_the_network, "ingress"),
+        (build_as_somebody_else, "build"),
+        (give_events_up, "trigger"),
+        (listen_to_another_bucket, "trigger"),
+        (fail_in_an_update, "it is not running"),
+    ],
+)
+def test_a_function_that_was_changed_by_hand_is_set_right(
+    change: Callable[[dict[str, Any]], None],
+    said: str,
+    project: Project,
+    complete: dict[str, Any],
+) -> None:
+    project.deploy()
+    name = "projects/p-yurt/locations/us-central1/functions/media"
+    change(project.fake.functions.functions[name])
+    assert project.deploy().changes == {"function media": [f"build and deploy: {said}"]}
+    assert lasting(project.fake) == complete
+
+
 @pytest.mark.parametrize(
     ("change", "step"),
     [
@@ -495,6 +634,8 @@ def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None
         "httpTarget": {"uri": "https://example.org/"},
     }
     asked(project, f"POST cloudscheduler/v1/{location}/jobs", job)
+    alike = {**job, "name": f"{location}/jobs/yurt-felt"}  # its owner makes felt, not nodes
+    asked(project, f"POST cloudscheduler/v1/{location}/jobs", alike)
     theirs = function(project.fake, "query")
     del theirs["labels"][VERSION_LABEL]
     theirs["name"] = f"{location}/functions/others"
@@ -505,7 +646,8 @@ def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None
     for member in members:
         assert project.fake.roles_of(member) == {"projects/p-yurt": {"roles/viewer"}}
     assert list(project.fake.functions.functions) == [theirs["name"]]
-    assert list(asked(project, f"GET cloudscheduler/v1/{location}/jobs")["jobs"][0])
+    jobs = asked(project, f"GET cloudscheduler/v1/{location}/jobs")["jobs"]
+    assert [job["name"].rpartition("/")[2] for job in jobs] == ["others", "yurt-felt"]
     accounts = asked(project, "GET iam/v1/projects/p-yurt/serviceAccounts")["accounts"]
     assert "yurt-others" in [account["email"].partition("@")[0] for account in accounts]
 
@@ -516,6 +658,10 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
     asked(project, f"POST {secret}:addVersion", {"payload": {"data": "NWU="}})
     again = project.deploy()
     assert list(again.changes) == ["function ingest", "old versions of yurt-master-key"]
+    (said,) = again.changes["old versions of yurt-master-key"]
+    assert "phones that encrypt have to be paired again" in said
+    back = "--secret=yurt-master-key --project=p-yurt"
+    assert f"versions enable 1 {back} && gcloud secrets versions disable 2 {back}" in said
     (used,) = function(project.fake, "ingest")["serviceConfig"]["secretEnvironmentVariables"]
     assert used["version"] == "2"
     versions = asked(project, f"GET {secret}/versions")["versions"]
@@ -524,6 +670,12 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
         "2": "ENABLED",
     }
     assert project.deploy().changes == {}
+
+    asked(project, f"POST {secret}/versions/1:enable", {})
+    asked(project, f"POST {secret}/versions/2:disable", {})
+    assert list(project.deploy().changes) == ["function ingest"]
+    (used,) = function(project.fake, "ingest")["serviceConfig"]["secretEnvironmentVariables"]
+    assert used["version"] == "1"
 
 
 @pytest.mark.parametrize("act", ["disable", "destroy"])
@@ -579,6 +731,81 @@ def test_killed_while_it_is_taken_down_the_next_run_ends_the_same(root: Path) ->
             assert lasting(project.fake) == down, f"killed at request {number}"
         else:
             return
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_where_it_is_holds_for_good(after: bool, root: Path) -> None:
+    """Also of one that was killed on its way up or down, and after it was taken down."""
+    whole = Project(root)
+    whole.deploy(region="us-east1", bucket="p-yurt-mine")
+    there = lasting(whole.fake)
+    whole.remove()
+    down = lasting(whole.fake)
+    whole.deploy()
+    assert lasting(whole.fake) == there
+    assert "us-central1" not in json.dumps([there, down])
+    for number in itertools.count(1, 4):
+        project = Project(root)
+        deploy = partial(project.deploy, region="us-east1", bucket="p-yurt-mine")
+        up = killed(project, number, after, deploy)
+        if "p-yurt-mine" not in project.fake.storage.buckets:
+            deploy()
+        else:
+            project.deploy()  # where it was is known from then on
+        assert lasting(project.fake) == there, f"killed at request {number}"
+        if not killed(project, number, after, project.remove) and not up:
+            assert number > 100
+            return
+        project.remove()
+        assert lasting(project.fake) == down, f"killed at request {number}"
+
+
+def killed(project: Project, number: int, after: bool, act: Callable[[], object]) -> bool:
+    """Whether it was, at its request of that number."""
+    project.killed_at, project.after = number, after
+    try:
+        act()
+    except Killed:
+        return True
+    finally:
+        project.killed_at = None
+    return False
+
+
+def test_without_its_bucket_the_functions_tell_where_it_is(project: Project) -> None:
+    project.deploy(region="us-east1", bucket="p-yurt-mine")
+    del project.fake.storage.buckets["p-yurt-mine"]
+    assert project.node().deployment.region == "us-east1"
+    project.remove()
+    assert project.fake.functions.functions == {}
+
+
+def test_a_place_that_the_platform_cannot_look_at_is_not_taken_for_empty(
+    project: Project,
+) -> None:
+    project.deploy(region="us-east1", bucket="p-yurt-mine")
+    del project.fake.storage.buckets["p-yurt-mine"]
+    project.fake.functions.unreachable.append("us-east1")
+    with pytest.raises(Unreachable, match="cannot look at us-east1 now"):
+        project.node()
+
+
+def test_two_buckets_that_say_that_they_are_the_nodes(project: Project) -> None:
+    project.deploy()
+    body = {"name": "a-copy", "location": "US-EAST1", "labels": {"yurt": "node"}}
+    asked(project, "POST storage/storage/v1/b?project=p-yurt", body)
+    said = refused(project)
+    assert "p-yurt has more than one bucket with the label yurt=node: a-copy, p-yurt-yurt" in said
+    assert "gcloud storage buckets update gs://NAME --remove-labels=yurt" in said
+
+
+def test_who_may_make_nothing_may_still_take_it_down(project: Project) -> None:
+    project.deploy()
+    project.fake.denied.update(("serviceusage.services.enable", "storage.buckets.create"))
+    project.remove()
+    assert project.fake.functions.functions == {}
+    unpaid = replace(project.node(down=True), billing_account=None)
+    assert "budget alert" not in [step.title for step in unpaid.steps()]
 
 
 # What stands in the way
@@ -658,6 +885,49 @@ def test_a_bucket_that_is_taken(project: Project) -> None:
     assert "name another with --bucket" in refused(project)
     project.deploy(bucket="p-yurt-mine")
     assert project.deploy().changes == {}  # which bucket it was is found again
+
+
+def test_a_bucket_that_others_use(project: Project) -> None:
+    project.fake.enable("storage.googleapis.com")
+    body = {"name": "p-yurt-yurt", "location": "US-CENTRAL1", "labels": {"team": "films"}}
+    asked(project, "POST storage/storage/v1/b?project=p-yurt", body)
+    before = project.fake.storage.buckets["p-yurt-yurt"].copy()
+    said = refused(project)
+    assert "a bucket p-yurt-yurt is there that Yurt did not make" in said
+    assert project.fake.storage.buckets["p-yurt-yurt"] == before
+    given = "gcloud storage buckets update gs://p-yurt-yurt --update-labels=yurt=node"
+    assert said.endswith(given)
+    labels = {"labels": {"yurt": "node"}}
+    asked(project, "PATCH storage/storage/v1/b/p-yurt-yurt", labels)
+    project.deploy()
+    assert project.fake.storage.buckets["p-yurt-yurt"]["labels"] == {
+        "team": "films",
+        "yurt": "node",
+    }
+    assert project.deploy().changes == {}
+
+
+def test_a_scheduler_job_of_that_name_that_is_not_ours(project: Project) -> None:
+    project.deploy()
+    job = "projects/p-yurt/locations/us-central1/jobs/yurt-sweep"
+    path = f"cloudscheduler/v1/{job}?updateMask=description"
+    asked(project, f"PATCH {path}", {"description": "mine"})
+    said = refused(project)
+    assert "a scheduler job yurt-sweep is there that Yurt did not make" in said
+    assert "gcloud scheduler jobs delete yurt-sweep --location=us-central1" in said
+
+
+def test_services_that_looking_takes_of_a_service_account(root: Path) -> None:
+    account = "serviceAccount:123456789012-compute@developer.gserviceaccount.com"
+    project = Project(root, FakeGoogle(caller=account, clock=lambda: NOW))
+    project.fake.project.policies.know(account.partition(":")[2])
+    needed = ("serviceusage", "cloudresourcemanager", "cloudbilling")
+    names = [f"{service}.googleapis.com" for service in needed]
+    assert f"gcloud services enable {' '.join(names)} --project=p-yurt" in refused(project)
+    for name in names:
+        project.fake.enable(name)
+    project.deploy()
+    assert project.deploy().changes == {}
 
 
 def test_a_function_of_that_name_that_is_not_ours(project: Project) -> None:
