@@ -319,10 +319,13 @@ def telling_what_is_left(steps: "Sequence[Step]", lines: "Lines", goes_on: str) 
     from infra.cli.telling import left_over
     from infra.cloud.executor import StepFailed
     from infra.cloud.remedies import explained
+    from infra.cloud.smoke import SmokeTestFailed
     from shared.commands.errors import Failed
 
     try:
         yield
+    except SmokeTestFailed as error:
+        raise Failed(f"all steps are done, but the node does not work yet: {error}") from error
     except StepFailed as error:
         raise Failed(
             f"{error.step.title}: {explained(error.cause)}.\n"
@@ -342,7 +345,6 @@ def in_plain_words() -> Iterator[None]:
     """Errors that are expected, as `Failed`."""
     from infra.cloud.api import ApiError, Unreachable
     from infra.cloud.remedies import explained
-    from infra.cloud.smoke import SmokeTestFailed
     from infra.cloud.steps import Blocked
     from infra.declarations import BadDeclaration
     from infra.staging import CannotStage
@@ -350,7 +352,7 @@ def in_plain_words() -> Iterator[None]:
 
     try:
         yield
-    except (Blocked, BadDeclaration, CannotStage, SmokeTestFailed) as error:
+    except (Blocked, BadDeclaration, CannotStage) as error:
         raise Failed(str(error)) from error
     except (ApiError, Unreachable) as error:
         raise Failed(f"{explained(error)}; then run the same command again") from error

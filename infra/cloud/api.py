@@ -199,7 +199,9 @@ class Api:
             pause = min(1.5 * pause, _LONGEST_PAUSE)
             answer = self.call(Call("GET", call.service, _operation_path(call, answer)))
         if "error" in answer:
-            raise _failed(call.service, answer["error"])
+            # Compute says the status beside the error.
+            status = answer.get("httpErrorStatusCode", 0)
+            raise _failed(call.service, {"code": status, **answer["error"]})
         return answer.get("response", answer)
 
     def _url(self, call: Call) -> str:
@@ -237,7 +239,8 @@ def _failed(service: str, error: Mapping[str, Any]) -> ApiError:
     """From an error object as APIs answer with, or as an operation ends with."""
     details = [detail for detail in error.get("details", ()) if isinstance(detail, dict)]
     reasons = [*details, *error.get("errors", ())]  # Cloud Storage and Compute say it the old way
-    reason = next((str(found["reason"]) for found in reasons if "reason" in found), "")
+    said = (found.get("reason", found.get("code")) for found in reasons)
+    reason = next((str(word) for word in said if word), "")
     status = int(error.get("code", 0) or 0)
     status = _OF_CODES.get(status, status)
     told = error.get("message") or next((e.get("message") for e in error.get("errors", ())), None)

@@ -10,6 +10,7 @@ from infra.emulators import RULES
 from shared.store.indexes import INDEXES, UNINDEXED
 
 _RELEASE = "cloud.firestore"
+_UNSAID = "DATABASE_EDITION_UNSPECIFIED"
 _RULES_FILE = "firestore.rules"
 
 
@@ -57,6 +58,11 @@ class Database(Step):
                 f"the database of {project} is in Datastore mode, which Yurt cannot use; deploy to "
                 "a project of its own, or, if that database is empty, delete it: gcloud firestore "
                 f"databases delete --database='{DATABASE}' --project={project}"
+            )
+        if found.get("databaseEdition", "STANDARD") not in ("STANDARD", _UNSAID):
+            raise Blocked(
+                f"the database of {project} is of the {found['databaseEdition'].lower()} edition, "
+                "which has other prices and no indexes by itself; deploy to a project of its own"
             )
         # nam5 spans two of the free regions, and its database is as free.
         if location not in (self._deployment.region, "nam5"):
@@ -179,7 +185,10 @@ def wanted_indexes() -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     ]
 
 
-def _index_key(index: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _index_key(index: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """None for one that does not serve our queries, whatever its fields."""
+    if index.get("queryScope") != "COLLECTION":
+        return None
     # The API adds the document's name, by which all others are ordered at last, to the fields.
     fields = tuple(
         (field["fieldPath"], field.get("order", ""))
@@ -204,7 +213,9 @@ class Exemptions(Step):
         return list(api.pages("firestore", f"{self._path}/-/fields", "fields", query))
 
     def decide(self, found: Any) -> Sequence[Change]:
-        exempt = {_field_key(field) for field in found if not field["indexConfig"].get("indexes")}
+        exempt = {
+            _field_key(field) for field in found if not field.get("indexConfig", {}).get("indexes")
+        }
         return [self._exempted(*key) for key in self._fields if key not in exempt]
 
     def _exempted(self, group: str, field: str) -> Change:

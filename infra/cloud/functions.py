@@ -277,9 +277,14 @@ def _event_of(function: Mapping[str, Any]) -> dict[str, Any]:
 class Strays(Step):
     """Functions of ours that this version of Yurt does not have any more."""
 
-    def __init__(self, deployment: Deployment, names: Iterable[str]) -> None:
+    def __init__(self, deployment: Deployment, number: str, names: Iterable[str]) -> None:
         self.title = "functions of earlier versions"
         self.wanted = "deleted"
+        sources = f"gs://gcf-v2-sources-{number}-{deployment.region}"
+        self.stays = (
+            "what Google keeps of the functions' sources stays, some megabytes of the 5 GB of "
+            f"buckets; to delete it: gcloud storage rm --recursive {sources}"
+        )
         self._location = deployment.location
         self._names = frozenset(names)
 

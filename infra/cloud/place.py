@@ -1,6 +1,7 @@
 """Where the node of a project is, which holds for good: neither database nor bucket can be moved.
 
-The bucket says it: it is the first that a deployment makes, and stays when the node is taken down.
+The bucket says it: it is among the first that a deployment makes, and stays when the node is taken
+down.
 """
 
 from collections.abc import Iterable

@@ -173,7 +173,7 @@ class CloudNode:
 
     def _functions(self) -> Iterable[Step]:
         deployment = self.deployment
-        yield Strays(deployment, self.declared)
+        yield Strays(deployment, self.number, self.declared)
         for name, declared in self.declared.items():
             yield Function(deployment, self.number, self.staged[name], declared)
         for name, declared in self.declared.items():

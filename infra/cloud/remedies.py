@@ -102,6 +102,11 @@ _REMEDIES = (
         "outside of the organisation",
     ),
     _Remedy(
+        _says(r"networks/default"),
+        "the machine needs the project's default network: gcloud compute networks create default "
+        "--subnet-mode=auto",
+    ),
+    _Remedy(
         _says("too recently"),
         "Google keeps the name of a deleted queue for a week: wait that long, or deploy to another "
         "project",

@@ -20,8 +20,8 @@ DEVICE = "deployment-test"
 """The id of the device, and the name of the owner's token; no device of an owner has such an id."""
 
 _PAUSES = (1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 20.0, 20.0)
-"""Seconds between attempts. Who may call a function is known everywhere within a minute or two, and
-a function that knew other credentials looks for new ones every five seconds."""
+"""Seconds between attempts, not quite a minute and a half. Who may call a function is mostly known
+within one, and a function that knew other credentials looks for new ones every five seconds."""
 
 _NOT_YET = (401, 403, 404, 429, 500, 502, 503, 504)
 _LAT, _LON = 0.0, 0.0  # in the sea, where nobody takes it for a place of theirs
@@ -86,12 +86,15 @@ class _Asker:
 
     def ask_in_vain(self, path: str) -> None:
         """As a stranger, who is to be refused. `SmokeTestFailed` if not."""
-        answer = self._answer("GET", path, {}, b"")
-        if not isinstance(answer, Response) or answer.status not in (401, 403, 404):
-            raise SmokeTestFailed(
-                f"{self._base}{path} is private, but {_said(answer)} to a stranger; run the same "
-                "command again, which sets who may call it"
-            )
+        pauses = iter(_PAUSES)
+        while not _is_refusal(answer := self._answer("GET", path, {}, b"")):
+            pause = next(pauses, None)
+            if pause is None:
+                raise SmokeTestFailed(
+                    f"{self._base}{path} is private, but {_said(answer)} to a stranger; run the "
+                    "same command again, which sets who may call it"
+                )
+            self._wait(pause)
 
     def _answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -106,6 +109,10 @@ _LOOK = (
     "see the function's log in the console (Cloud Run, the service of that name, Logs), and run "
     "the same command again"
 )
+
+
+def _is_refusal(answer: Response | OSError) -> bool:
+    return isinstance(answer, Response) and answer.status in (401, 403, 404)
 
 
 def _said(answer: Response | OSError) -> str:

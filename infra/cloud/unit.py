@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 UNIT = "yurt-bridge.service"
+GIVES_UP = 2
+"""The status with which a command refuses what only its owner can mend, such as a wrong password:
+trying again every few seconds would get the account locked."""
 
 Run = Callable[[Sequence[str]], None]
 """Runs a command. `FileNotFoundError` when there is none of that name,
@@ -44,6 +47,7 @@ WorkingDirectory={folder.replace("%", "%%")}
 ExecStart={_quoted(program)}{"".join(f" {_argument(word)}" for word in arguments)}
 {environment}Restart=always
 RestartSec=10
+RestartPreventExitStatus={GIVES_UP}
 NoNewPrivileges=yes
 {confined}
 [Install]
@@ -62,6 +66,8 @@ def install(text: str, environ: Mapping[str, str], run: Run) -> bool:
     pending = path.with_suffix(".pending")
     same = path.exists() and path.read_text("utf-8") == text and not pending.exists()
     try:
+        # Before anything is left behind where there is none, or none of this user's.
+        run(["systemctl", "--user", "show-environment"])
         if not same:
             path.parent.mkdir(parents=True, exist_ok=True)
             pending.touch()

@@ -181,13 +181,18 @@ class Compute(Service):
 
     def _zone(self, call: Call) -> str:
         region, _, letter = call["zone"].rpartition("-")
-        if region not in REGIONS or letter not in ("a", "b", "c", "f"):
+        if region not in REGIONS or letter not in _ZONES.get(region, "abc"):
             raise Listed(
                 404,
                 "notFound",
                 f"The resource 'projects/{self.project.id}/zones/{call['zone']}' was not found",
             )
         return f"{self.project.name}/zones/{call['zone']}"
+
+
+_ZONES = {"us-central1": "abcf", "us-east1": "bcd", "europe-west1": "bcd"}
+"""The letters of regions that have others than most
+(https://cloud.google.com/compute/docs/regions-zones)."""
 
 
 def _metadata(given: Json) -> Json:

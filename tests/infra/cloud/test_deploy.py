@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infra.cloud.api import Response, Unreachable
+from infra.cloud.database import wanted_indexes
 from infra.cloud.executor import StepFailed
 from infra.cloud.functions import VERSION_LABEL
 from infra.cloud.preflight import preflight
@@ -852,10 +853,10 @@ def test_gcloud_is_too_old(version: str, project: Project) -> None:
     assert "run `gcloud components update`" in refused(project)
 
 
-def database(project: Project, type: str, location: str) -> None:
+def database(project: Project, type: str, location: str, **more: str) -> None:
     project.fake.enable("firestore.googleapis.com")
     path = "firestore/v1/projects/p-yurt/databases?databaseId=(default)"
-    asked(project, f"POST {path}", {"type": type, "locationId": location})
+    asked(project, f"POST {path}", {"type": type, "locationId": location, **more})
     project.fake.settle()
 
 
@@ -872,6 +873,20 @@ def test_a_database_that_does_not_fit(
 ) -> None:
     database(project, type, location)
     assert said in refused(project)
+
+
+def test_a_database_of_another_edition(project: Project) -> None:
+    database(project, "FIRESTORE_NATIVE", "us-central1", databaseEdition="ENTERPRISE")
+    assert "is of the enterprise edition" in refused(project)
+
+
+def test_an_index_for_other_queries_does_not_count(project: Project) -> None:
+    database(project, "FIRESTORE_NATIVE", "us-central1")
+    collection, fields = wanted_indexes()[0]
+    path = f"firestore/v1/projects/p-yurt/databases/(default)/collectionGroups/{collection}/indexes"
+    listed = [{"fieldPath": field, "order": order} for field, order in fields]
+    asked(project, f"POST {path}", {"queryScope": "COLLECTION_GROUP", "fields": listed})
+    assert len(project.deploy().changes["Firestore indexes"]) == 7
 
 
 def test_a_database_that_was_there(project: Project) -> None:

@@ -69,6 +69,19 @@ def test_what_was_deployed_a_moment_ago_may_take_a_while(cloud: Cloud) -> None:
     assert len(cloud.waited) == 4
 
 
+def test_who_may_call_a_private_function_may_be_set_a_moment_ago(cloud: Cloud) -> None:
+    open_for = 3
+
+    def closes(node: Node, request: Request) -> Answer:
+        nonlocal open_for
+        open_for -= 1
+        return Answer("let in", status=200 if open_for >= 0 else 403)
+
+    cloud.functions["work"] = closes
+    cloud.test()
+    assert len(cloud.waited) == 3
+
+
 def kept_nowhere(node: Node, request: Request) -> Answer:
     return Answer("{}", content_type="application/json")
 

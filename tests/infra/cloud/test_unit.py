@@ -40,7 +40,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def test_the_unit_says_what_runs() -> None:
     assert 'ExecStart="/opt/my yurt/bin/yurt" bridge\n' in TEXT
     assert "Environment=YURT_PUBLIC_BASE=https://y\n" in TEXT
-    assert "Restart=always\n" in TEXT
+    assert "Restart=always\nRestartSec=10\nRestartPreventExitStatus=2\n" in TEXT
     assert "WantedBy=default.target\n" in TEXT
     assert "User=" not in TEXT
 
@@ -119,10 +119,11 @@ def test_what_was_not_started_anew_is_so_the_next_time(
     ],
 )
 def test_without_systemd_it_says_what_to_do(
-    failure: Exception, said: str, environ: dict[str, str]
+    failure: Exception, said: str, environ: dict[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(CannotInstall) as refused:
         install(TEXT, environ, Systemd(failure))
     assert said in str(refused.value)
     assert "run `yurt bridge` by hand" in str(refused.value)
     assert TEXT in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
