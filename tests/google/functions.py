@@ -16,6 +16,7 @@ from tests.google.service import Answer, Call, Json, Route, Service, checked_id,
 from tests.google.storage import Storage
 
 _OUTPUT = ("state", "stateMessages", "updateTime", "createTime", "environment", "url", "name")
+_NEWEST = "allTrafficOnLatestRevision"
 _META = "type.googleapis.com/google.cloud.functions.v2.OperationMetadata"
 _TYPE = "type.googleapis.com/google.cloud.functions.v2.Function"
 # What differs between two deployments that are otherwise the same.
@@ -198,6 +199,10 @@ class Functions(Service):
         fields = paths(call.query.get("updateMask", ""), self.messages, "Function")
         fields = fields or [*call.body]
         changed = patched(old, call.body, [f for f in fields if f not in _OUTPUT])
+        # Where somebody let an older revision answer, an update leaves it so unless it is told.
+        told: Json = call.body.get("serviceConfig", {})
+        newest = told.get(_NEWEST) or old["serviceConfig"][_NEWEST]
+        changed["serviceConfig"] = {**changed["serviceConfig"], _NEWEST: newest}
         function = self._filled(old["name"], changed, new=False)
         return self._deploy(function, "UPDATE_FUNCTION")
 
@@ -331,8 +336,7 @@ class Functions(Service):
             "maxInstanceRequestConcurrency": 1,
             "ingressSettings": "ALLOW_ALL",
             "serviceAccountEmail": self._compute,
-            # Somebody may have let an older revision answer, which an update leaves so.
-            "allTrafficOnLatestRevision": True,
+            _NEWEST: True,
             **given,
             "service": f"{self.project.name}/locations/{region}/services/{id}",
         }

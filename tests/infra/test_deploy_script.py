@@ -25,7 +25,9 @@ def ran(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_script_does_what_the_command_does_from_any_folder(tmp_path: Path) -> None:
     done = ran("my-project", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("In the project my-project, region us-central1, there will be:")
+    assert done.stdout.startswith(
+        "In the project my-project, region us-central1, a new node will be made of:"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
