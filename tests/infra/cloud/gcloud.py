@@ -125,7 +125,7 @@ def _function(
             "dockerRepository": options.docker_repository,
             "source": {"storageSource": source},
         },
-        "serviceConfig": _service(options, number, there.get("serviceConfig", {})),
+        "serviceConfig": _service(options, number),
     }
     if options.trigger_event_filters:
         filters = dict(f.split("=", 1) for f in options.trigger_event_filters)
@@ -142,7 +142,7 @@ def _function(
     return function
 
 
-def _service(options: argparse.Namespace, number: str, there: Mapping[str, Any]) -> dict[str, Any]:
+def _service(options: argparse.Namespace, number: str) -> dict[str, Any]:
     secrets = [secret.partition("=") for secret in (options.set_secrets or "").split(",") if secret]
     return {
         "availableMemory": options.memory,
@@ -153,9 +153,7 @@ def _service(options: argparse.Namespace, number: str, there: Mapping[str, Any])
         "maxInstanceRequestConcurrency": options.concurrency,
         "serviceAccountEmail": options.service_account,
         "ingressSettings": {"all": "ALLOW_ALL"}[options.ingress_settings],
-        # Without the option the revision that somebody chose goes on answering.
-        "allTrafficOnLatestRevision": options.serve_all_traffic_latest_revision
-        or there.get("allTrafficOnLatestRevision", True),
+        "allTrafficOnLatestRevision": options.serve_all_traffic_latest_revision,
         "environmentVariables": json.loads(Path(options.env_vars_file).read_text("utf-8")),
         "secretEnvironmentVariables": [
             {
