@@ -15,6 +15,8 @@ BELOW: dict[str, set[str]] = {
     "settings": {"model"},
     "sources": {"model"},
     "formats": {"model"},
+    "services": {"model"},
+    "ha": {"model"},
     "meter": set(),
     "wal": set(),
     "archives": {"model"},
@@ -145,7 +147,7 @@ def test_there_is_no_circle() -> None:
     assert len(tuple(TopologicalSorter(ours).static_order())) == len(MODULES)
 
 
-@pytest.mark.parametrize("name", ["model", "sources", "formats", "archives"])
+@pytest.mark.parametrize("name", ["model", "sources", "formats", "archives", "ha"])
 def test_pure_rooms_know_nothing_of_the_world(name: str) -> None:
     assert WORLD.isdisjoint(other.split(".")[0] for other in seen_by(name))
 

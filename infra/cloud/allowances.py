@@ -2,33 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import yaml
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from infra.staging import ROOT
+from shared.ha.allowances import LONGEST_MONTH, Allowance
 
 QUOTAS = ROOT / "infra" / "quotas.yaml"
 
-PACIFIC = ZoneInfo("America/Los_Angeles")
-"""The zone in which days and months of allowances begin at midnight
-(https://cloud.google.com/firestore/quotas)."""
-
-LONGEST_MONTH = 31
-"""Days."""
-
 BYTES = {"GB": 10**9, "GiB": 2**30}
 """Of the units that are amounts of data."""
-
-Window = Literal["day", "month", "stock"]
-Text = Annotated[str, Meta(min_length=1)]
-Positive = Annotated[float, Meta(gt=0)]
 
 Spending: TypeAlias = Mapping[str, float]
 """What is used of allowances, by name, each in its unit and for one of its windows: of an
@@ -39,32 +28,6 @@ _NAME = re.compile(r"[a-z]+\.[a-z][a-z_]*")
 
 class BadQuotas(Exception):
     """The file cannot be used; the text says which, and what is wrong with it."""
-
-
-class Allowance(Struct, frozen=True, forbid_unknown_fields=True):
-    """Something of which so much is free.
-
-    title: what is counted. window: `day`, from midnight to midnight in the Pacific zone, `month`,
-    or `stock`, which is what is kept at any time. scope: whose it is, and so who shares it.
-    beyond: whether what is more is billed or refused. price: USD for each `per` units of it, of a
-    stock for a month. source: where the figures are from.
-    """
-
-    title: Text
-    amount: Positive
-    unit: Text
-    window: Window
-    scope: Literal["project", "billing account"]
-    beyond: Literal["billed", "refused"]
-    price: Annotated[float, Meta(ge=0)]
-    per: Positive
-    source: Annotated[str, Meta(pattern=r"^https://")]
-    note: str = ""
-
-    @property
-    def unit_price(self) -> float:
-        """USD."""
-        return self.price / self.per
 
 
 class Charge(NamedTuple):
@@ -139,30 +102,6 @@ def added(*spendings: Spending) -> dict[str, float]:
         for name, used in spending.items():
             total[name] = total.get(name, 0.0) + used
     return total
-
-
-def began(window: Window, now: datetime) -> datetime | None:
-    """When the current day or month of the Pacific zone began, in UTC; None for a stock."""
-    if window == "stock":
-        return None
-    today = now.astimezone(PACIFIC).date()
-    return _midnight(today if window == "day" else today.replace(day=1))
-
-
-def ends(window: Window, now: datetime) -> datetime | None:
-    """When the next one begins, and all is free again; None for a stock. A day has 23 hours, or
-    25, when the clocks change."""
-    if window == "stock":
-        return None
-    today = now.astimezone(PACIFIC).date()
-    if window == "day":
-        return _midnight(today + timedelta(days=1))
-    return _midnight((today.replace(day=1) + timedelta(days=LONGEST_MONTH)).replace(day=1))
-
-
-def _midnight(day: date) -> datetime:
-    # The clocks of the zone change at two o'clock, so there is one midnight each day.
-    return datetime(day.year, day.month, day.day, tzinfo=PACIFIC).astimezone(UTC)
 
 
 def _charge(name: str, allowance: Allowance, used: float, days: int) -> Charge:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from infra.cloud.allowances import Allowance, Spending
+from infra.cloud.allowances import Spending
 from infra.cloud.steps import Blocked
 from infra.declarations import Declaration
+from shared.ha.allowances import Allowance
 
 BUILD_MINUTES = 3.0
 """That a build of one function takes, as its users report (1 to 3)."""

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from infra.cli.words import span_text, table
-from infra.cloud.allowances import BYTES, Allowance, Window, allowances, began, ends
+from infra.cloud.allowances import BYTES, allowances
 from infra.cloud.api import Api, ApiError, Call, Unreachable, part
+from shared.ha.allowances import Allowance, Window, began, ends
 
 AT_ONCE = 8
 """Requests under way."""

@@ -10,11 +10,10 @@ from infra.cloud.allowances import (
     Charge,
     added,
     allowances,
-    began,
     bill,
-    ends,
     shares,
 )
+from shared.ha.allowances import began, ends
 
 FIGURES = {
     "firestore.reads": (50_000, "documents", "day", "project", 0.03 / 100_000),

@@ -1,0 +1,136 @@
+"""What if: changes of a configuration as an owner says them, and what they lead to. Pure."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.ha.allowances import Allowance
+from shared.ha.collectors import BadCollector, Caps, Collector, Collectors, Level, check
+from shared.ha.planner import Overcommitted, Plan, Pool, check_change, plan
+from shared.ha.schedules import BadSchedule
+from shared.model.time import Instant
+
+Change = Callable[[Collectors], Collectors]
+"""What it makes of a configuration. `BadChange`, `BadCollector` or `BadSchedule`."""
+
+_LEVELS: tuple[Level, ...] = ("protected", "best-effort", "unprotected")
+_QUOTA = re.compile(r"([a-z]+\.[a-z][a-z_]*)=(\d+(?:\.\d+)?)")
+_CAP = re.compile(r"([a-z_]+)=(\d+(?:\.\d+)?)")
+_HOW = (
+    "write it like 'mail every 1m', 'mail best-effort', 'mail writes=500', 'mail paused', "
+    "'mail removed', 'quota firestore.writes=10000' or 'tolerate 2'"
+)
+
+
+class BadChange(ValueError):
+    """It is no change; the text says why, and what to write."""
+
+
+class Hypothesis(NamedTuple):
+    """before, after: the plans. refused: why the change would not be allowed, if it would not."""
+
+    before: Plan
+    after: Plan
+    refused: Overcommitted | None
+
+
+def what_if(config: Collectors, changes: Sequence[Change], pool: Pool, now: Instant) -> Hypothesis:
+    """What would come of changes, one after another. Writes nothing; what allows a change for real
+    is the same."""
+    changed = config
+    for change in changes:
+        changed = change(changed)
+    before, after = plan(config, pool, now), plan(changed, pool, now)
+    try:
+        check_change(before, after)
+    except Overcommitted as refused:
+        return Hypothesis(before, after, refused)
+    return Hypothesis(before, after, None)
+
+
+def read_change(text: str, allowances: Mapping[str, Allowance]) -> Change:
+    """From the words of an owner. `BadChange`."""
+    words = text.split()
+    match words:
+        case ["quota", setting]:
+            return _quota(setting, allowances)
+        case ["tolerate", number] if number.isdecimal():
+            return lambda config: _tolerating(config, int(number))
+        case [id, *rest] if rest:
+            return lambda config: _changed(config, id, rest)
+    raise BadChange(f"{text!r} is no change: {_HOW}")
+
+
+def with_collector(config: Collectors, id: str, collector: Collector) -> Collectors:
+    """Added, or in the place of the one of that id. `BadCollector` or `BadSchedule`."""
+    check(id, collector)
+    return replace(config, collectors={**config.collectors, id: collector})
+
+
+def without_collector(config: Collectors, id: str) -> Collectors:
+    held = {key: value for key, value in config.collectors.items() if key != id}
+    return replace(config, collectors=held)
+
+
+def find(config: Collectors, id: str) -> Collector:
+    """`BadCollector` if there is none of that name."""
+    collector = config.collectors.get(id)
+    if collector is None:
+        raise BadCollector(f"there is no collector {id!r}; there is {_listed(config.collectors)}")
+    return collector
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none yet"
+
+
+def _quota(setting: str, allowances: Mapping[str, Allowance]) -> Change:
+    found = _QUOTA.fullmatch(setting)
+    if found is None:
+        raise BadChange(f"{setting!r} is no quota: {_HOW}")
+    name, amount = found[1], float(found[2])
+    if name not in allowances:
+        raise BadChange(f"no allowance is called {name}; there is {_listed(allowances)}")
+    if amount <= 0:
+        raise BadChange(f"{name} of {found[2]} leaves nothing; pause the collectors instead")
+    return lambda config: replace(config, quotas={**config.quotas, name: amount})
+
+
+def _tolerating(config: Collectors, number: int) -> Collectors:
+    return replace(config, tolerate=number)
+
+
+def _changed(config: Collectors, id: str, words: Sequence[str]) -> Collectors:
+    collector = find(config, id)
+    said = " ".join(words)
+    match words:
+        case ["removed"]:
+            return without_collector(config, id)
+        case ["paused"]:
+            return with_collector(config, id, replace(collector, paused=True))
+        case ["resumed"]:
+            return with_collector(config, id, replace(collector, paused=False))
+        case [level] if level in _LEVELS:
+            return with_collector(config, id, replace(collector, level=level))
+        case [cap] if _CAP.fullmatch(cap):
+            return with_collector(config, id, replace(collector, caps=_capped(collector, cap)))
+    try:
+        return with_collector(config, id, replace(collector, schedule=said))
+    except BadSchedule as error:
+        raise BadChange(f"{said!r} says nothing about {id} ({error}); {_HOW}") from error
+
+
+def _capped(collector: Collector, setting: str) -> Caps:
+    name, _, amount = setting.partition("=")
+    caps = msgspec.to_builtins(collector.caps)
+    number = float(amount)
+    try:
+        return msgspec.convert(
+            {**caps, name: int(number) if number.is_integer() else number},
+            Caps,
+        )
+    except msgspec.ValidationError as error:
+        raise BadCollector(f"a run cannot be capped by {setting}: {error}") from None

@@ -1,0 +1,144 @@
+"""What is configured: collectors, and what their runs may take at most. Pure."""
+
+import re
+import zlib
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from shared.ha.schedules import Schedule, schedule
+from shared.model.time import Instant
+
+COLLECTORS = "collectors"
+"""The name of the document in the store: all of them in one, so that one guarded write checks and
+changes it."""
+
+MOST = 1_000
+"""Collectors of a node; their document stays below what a store can keep."""
+
+Vector: TypeAlias = Mapping[str, float]
+"""Amounts of allowances, by name, each in its unit (`infra/quotas.yaml`)."""
+
+Level = Literal["protected", "best-effort", "unprotected"]
+"""protected: what it and its recovery may take is kept free for it; restarted until it works.
+best-effort: runs of what is left, a few more tries. unprotected: runs of what is left."""
+
+_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_MIB, _GIB, _GB = 2**20, 2**30, 10**9
+
+Natural = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[int, Meta(ge=1)]
+
+
+class BadCollector(ValueError):
+    """A collector cannot be so; the text says what is wrong with it, and what to write."""
+
+
+class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one slot may take at most, retries apart: its run ends there, and the next goes on.
+
+    reads, writes: documents of the store. seconds: at work. chunks: calls of functions.
+    megabytes: MiB of documents kept. object_writes, object_reads: operations on the bucket.
+    object_megabytes: MiB kept there.
+    """
+
+    reads: Annotated[int, Meta(ge=10)] = 50
+    writes: Annotated[int, Meta(ge=10)] = 100
+    seconds: Annotated[int, Meta(ge=5)] = 20
+    chunks: Annotated[int, Meta(ge=1)] = 2
+    megabytes: Annotated[float, Meta(gt=0)] = 1
+    object_writes: Natural = 1
+    object_reads: Natural = 1
+    object_megabytes: Natural = 5
+
+    def vector(self) -> dict[str, float]:
+        """In the units of allowances, on a function of one vCPU and half a GiB of memory."""
+        return {
+            "firestore.reads": self.reads,
+            "firestore.writes": self.writes,
+            "firestore.stored": self.megabytes * _MIB / _GIB,
+            "run.requests": self.chunks,
+            "run.vcpu_seconds": self.seconds,
+            "run.gib_seconds": self.seconds * 0.5,
+            # A task is added once, and called once.
+            "tasks.operations": 2 * self.chunks,
+            "storage.class_a": self.object_writes,
+            "storage.class_b": self.object_reads,
+            "storage.stored": self.object_megabytes * _MIB / _GB,
+        }
+
+
+class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A configured service that runs on a schedule.
+
+    service: its kind. schedule: as `schedules.schedule` reads it. zone: of a schedule by cron.
+    priority: of restarts, the smallest first. grace: seconds after a slot in which it may still be
+    done before it is late. start_limit: seconds after a slot in which its run must begin.
+    run_limit: seconds that a run may take in all. options: of the service. sealed: its secret,
+    under the master key. paused: its slots pass.
+    """
+
+    service: str
+    schedule: str
+    created: Instant
+    zone: str = "UTC"
+    level: Level = "protected"
+    priority: Annotated[int, Meta(ge=0, le=1000)] = 100
+    grace: Seconds = 600
+    start_limit: Seconds = 300
+    run_limit: Seconds = 1_800
+    caps: Caps = Caps()
+    options: dict[str, Any] = {}
+    sealed: str | None = None
+    paused: bool = False
+
+    @property
+    def slots(self) -> Schedule:
+        """`BadSchedule`."""
+        return schedule(self.schedule, self.zone)
+
+
+class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All of a node. tolerate: failures that must fit besides. quotas: allowances that are not as
+    the free tier has them. generation: grows with each change."""
+
+    SHAPE: ClassVar[int] = 1
+
+    collectors: dict[str, Collector] = {}
+    tolerate: Annotated[int, Meta(ge=0, le=MOST)] = 1
+    quotas: dict[str, float] = {}
+    generation: int = 0
+
+
+def checked_id(id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise BadCollector(
+            f"{id!r} cannot be the name of a collector: a small letter, then up to 39 small "
+            "letters, digits and hyphens"
+        )
+    return id
+
+
+def check(id: str, collector: Collector) -> None:
+    """`BadCollector` or `BadSchedule` if it cannot be met."""
+    every = collector.slots.every
+    if every is not None and collector.caps.seconds > every.total_seconds():
+        raise BadCollector(
+            f"{id} may work {collector.caps.seconds} seconds, but has a slot "
+            f"{collector.schedule}: give it less, or a slot less often"
+        )
+    if collector.caps.seconds > collector.run_limit:
+        raise BadCollector(
+            f"{id} may work {collector.caps.seconds} seconds, but its run_limit is "
+            f"{collector.run_limit}"
+        )
+
+
+def offset_of(id: str, slots: Schedule) -> timedelta:
+    """Where in its time the slots of a collector are: not all at once, and always there."""
+    if slots.every is None:
+        return timedelta(0)
+    minutes = int(slots.every / timedelta(minutes=1))
+    return timedelta(minutes=zlib.crc32(id.encode()) % minutes)

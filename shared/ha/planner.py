@@ -1,0 +1,309 @@
+"""The plan: what a pool of quotas must hold, and how many failures fit besides. Pure and exact.
+
+A dimension is one bin that all share, so nothing has to be packed. With costs that add up and are
+never negative, "whichever k collectors fail, each window holds" is the same as "the k dearest
+recoveries fit", one dimension and window at a time. What a failure saves is not counted.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from shared.ha.allowances import Allowance, Recurring, Window, began, end_of
+from shared.ha.collectors import Collector, Collectors, Vector, offset_of
+from shared.ha.schedules import Schedule
+
+MARGIN = 0.1
+"""Of each allowance, which nobody plans with: counters of the platform come late."""
+
+ATTEMPTS = 3
+"""Runs that a failed slot is given again within one window; then it waits for the next."""
+CATCH_UP = 2
+"""Runs more that what it missed takes, of those that a run's caps ended early."""
+
+_SHOWN = 10
+"""Recoveries that a plan names at least."""
+
+DAYS, MONTHS = 8, 2
+"""Windows that are looked at: this one, which may be partly used, and those to come. Each day of a
+week is among them."""
+
+OVERHEAD: Vector = {
+    "firestore.reads": 4,
+    "firestore.writes": 4,
+    "run.requests": 2,
+    "tasks.operations": 4,
+}
+"""Of an outage besides its runs: it is noticed, told, and noticed to be over."""
+
+
+class Pool(NamedTuple):
+    """allowances: by name. used: of each, since its window began; of a stock, what is kept.
+
+    forecast: what reports and questions of people take, a day. watch: what looking after
+    collectors takes by itself, a day.
+    """
+
+    allowances: Mapping[str, Allowance]
+    used: Vector
+    forecast: Vector
+    watch: Vector
+
+
+class Recovery(Struct, frozen=True):
+    """What an outage of one collector takes at most."""
+
+    collector: str
+    need: float
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One allowance in one window.
+
+    capacity: of the allowance, without the margin. used, forecast, watch: as in `Pool`, the last
+    two for the rest of the window. protected: what the slots take that are still to come.
+    recoveries: the dearest, the first of them first. tolerated: how many of all fit (None: not even
+    none does).
+    """
+
+    dimension: str
+    window: Window
+    start: datetime
+    end: datetime
+    capacity: float
+    used: float
+    forecast: float
+    watch: float
+    protected: float
+    recoveries: tuple[Recovery, ...]
+    tolerated: int | None
+
+    def need(self, failures: int) -> float:
+        dearest = self.recoveries[:failures]
+        return self.base + sum(recovery.need for recovery in dearest)
+
+    @property
+    def base(self) -> float:
+        return self.used + self.forecast + self.watch + self.protected
+
+    def deficit(self, failures: int) -> float:
+        return max(0.0, self.need(failures) - self.capacity)
+
+    @property
+    def left(self) -> float:
+        """For best-effort and unprotected runs, once all that is reserved is."""
+        return self.capacity - self.base
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """failures_tolerated: how many collectors may fail in the same window, whichever they are;
+    None where not even what runs without a failure fits. protected: how many there are that may.
+    lines: the tightest first."""
+
+    generation: int
+    made: datetime
+    tolerate: int
+    protected: int
+    failures_tolerated: int | None
+    lines: tuple[Line, ...]
+
+    @property
+    def state(self) -> Literal["holds", "overcommitted"]:
+        return "holds" if self.holds else "overcommitted"
+
+    @property
+    def holds(self) -> bool:
+        return self.failures_tolerated is not None and self.failures_tolerated >= self.wanted
+
+    @property
+    def wanted(self) -> int:
+        """Failures that must fit: never more than there is to fail."""
+        return min(self.tolerate, self.protected)
+
+
+class Overcommitted(Exception):
+    """A change would leave no plan. users: what each collector needs there, the most first."""
+
+    def __init__(self, line: Line, failures: int, tolerated: int | None) -> None:
+        self.dimension = line.dimension
+        self.window = line.window
+        self.need = line.need(failures)
+        self.have = line.capacity
+        self.failures_tolerated = tolerated
+        self.line = line
+        super().__init__(f"{line.dimension}: {self.need:g} of {self.have:g}")
+
+
+class _Span(NamedTuple):
+    window: Window
+    start: datetime
+    end: datetime
+    is_now: bool
+
+
+def plan(config: Collectors, pool: Pool, now: datetime) -> Plan:
+    """`BadSchedule` for a schedule that is none; any error means that there is no plan."""
+    active = _protected(config.collectors)
+    reckoned = [_Reckoned.of(id, collector) for id, collector in active]
+    lines = list(_lines(config, pool, reckoned, now))
+    tolerated = _least(line.tolerated for line in lines)
+    lines.sort(key=lambda line: (-line.need(config.tolerate) / line.capacity, line.dimension))
+    return Plan(
+        generation=config.generation,
+        made=now,
+        tolerate=config.tolerate,
+        protected=len(reckoned),
+        failures_tolerated=tolerated if lines else len(reckoned),
+        lines=tuple(lines),
+    )
+
+
+def check_change(before: Plan, after: Plan) -> None:
+    """`Overcommitted` if a change from the one to the other is to be refused: it leaves no plan.
+
+    Where there was none before, whatever makes no lack of anything larger may be done.
+    """
+    if after.holds:
+        return
+    lacked = {
+        (line.dimension, line.start): line.deficit(before.wanted)
+        for line in before.lines
+        if not before.holds
+    }
+    for line in after.lines:
+        deficit = line.deficit(after.wanted)
+        if deficit > lacked.get((line.dimension, line.start), 0.0) + _ROUNDING * line.capacity:
+            raise Overcommitted(line, after.wanted, after.failures_tolerated)
+
+
+_ROUNDING = 1e-9
+
+
+class _Reckoned(NamedTuple):
+    """A protected collector. slots, offset: when it runs. cap: of one run."""
+
+    id: str
+    slots: Schedule
+    offset: timedelta
+    cap: Vector
+
+    @classmethod
+    def of(cls, id: str, collector: Collector) -> "_Reckoned":
+        slots = collector.slots
+        return cls(id, slots, offset_of(id, slots), collector.caps.vector())
+
+
+def _protected(collectors: Mapping[str, Collector]) -> list[tuple[str, Collector]]:
+    return [
+        (id, collector)
+        for id, collector in sorted(collectors.items())
+        if collector.level == "protected" and not collector.paused
+    ]
+
+
+def _lines(
+    config: Collectors, pool: Pool, reckoned: Sequence[_Reckoned], now: datetime
+) -> Iterator[Line]:
+    """Of each allowance that anything at all takes."""
+    shown = max(config.tolerate, _SHOWN)
+    touched = {name for each in reckoned for name in each.cap}
+    for span in _spans(now):
+        counts = [each.slots.count(span.start, span.end, each.offset) for each in reckoned]
+        missed = _missed(reckoned, span, counts)
+        for name in sorted(touched):
+            allowance = pool.allowances.get(name)
+            if allowance is not None and allowance.window == span.window:
+                amount = config.quotas.get(name, allowance.amount)
+                yield _line(name, amount, shown, span, pool, reckoned, counts, missed)
+
+
+def _missed(reckoned: Sequence[_Reckoned], span: _Span, counts: Sequence[int]) -> Sequence[int]:
+    """Slots of the whole window, which an outage may have missed before now."""
+    whole = began(span.window, span.start) if span.is_now else None
+    if whole is None or whole == span.start:
+        return counts
+    return [each.slots.count(whole, span.end, each.offset) for each in reckoned]
+
+
+def _line(
+    name: str,
+    amount: float,
+    shown: int,
+    span: _Span,
+    pool: Pool,
+    reckoned: Sequence[_Reckoned],
+    counts: Sequence[int],
+    missed: Sequence[int],
+) -> Line:
+    days = (span.end - span.start) / timedelta(days=1)
+    used = pool.used.get(name, 0.0) if span.is_now else 0.0
+    forecast, watch = (days * daily.get(name, 0.0) for daily in (pool.forecast, pool.watch))
+    caps = [each.cap.get(name, 0.0) for each in reckoned]
+    protected = sum(map(float.__mul__, map(float, counts), map(float, caps)))
+    overhead = OVERHEAD.get(name, 0.0)
+    needs = [
+        (ATTEMPTS + min(slots, CATCH_UP)) * cap + overhead if slots else 0.0
+        for slots, cap in zip(missed, caps, strict=True)
+    ]
+    capacity = amount * (1 - MARGIN)
+    order = sorted(range(len(needs)), key=needs.__getitem__, reverse=True)
+    left = capacity - (used + forecast + watch + protected)
+    return Line(
+        dimension=name,
+        window=span.window,
+        start=span.start,
+        end=span.end,
+        capacity=capacity,
+        used=used,
+        forecast=forecast,
+        watch=watch,
+        protected=protected,
+        recoveries=tuple(Recovery(reckoned[at].id, needs[at]) for at in order[:shown]),
+        tolerated=_fitting(left, [needs[at] for at in order]),
+    )
+
+
+def _fitting(left: float, needs: Sequence[float]) -> int | None:
+    """How many of the needs fit, the dearest first."""
+    if left < 0:
+        return None
+    for number, need in enumerate(needs):
+        left -= need
+        if left < 0:
+            return number
+    return len(needs)
+
+
+def _least(found: Iterable[int | None]) -> int | None:
+    least: int | None = None
+    for number in found:
+        if number is None:
+            return None
+        least = number if least is None else min(least, number)
+    return least
+
+
+def _spans(now: datetime) -> Iterator[_Span]:
+    """The windows that a plan looks at. What is kept is planned for a day: what grows for weeks is
+    seen to long before, by its owner."""
+    yield _Span("stock", now, now + timedelta(days=1), is_now=True)
+    recurring: tuple[tuple[Recurring, int], ...] = (("day", DAYS), ("month", MONTHS))
+    for window, number in recurring:
+        start, is_now = now, True
+        for _ in range(number):
+            end = end_of(window, start)
+            yield _Span(window, start, end, is_now)
+            start, is_now = end, False
+
+
+def users(line: Line, config: Collectors, most: int = 5) -> list[tuple[str, float]]:
+    """Who takes most of it: its slots that are still to come."""
+    taken = []
+    for id, collector in _protected(config.collectors):
+        each = _Reckoned.of(id, collector)
+        slots = each.slots.count(line.start, line.end, each.offset)
+        taken.append((id, slots * each.cap.get(line.dimension, 0.0)))
+    return heapq.nlargest(most, taken, key=lambda user: user[1])
