@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from shared.blobs.kept import Kept
 from shared.blobs.protocol import Objects
+from shared.configured import Configured
 from shared.counts import Counts
 from shared.friends import Friends
+from shared.ha.collectors import COLLECTORS, Collectors
 from shared.keyring import Keyring
 from shared.model.access import ACCESS, Access
 from shared.queue.protocol import Queue, QueueError
@@ -46,6 +48,11 @@ class Node:
     @cached_property
     def friends(self) -> Friends:
         return Friends(self.store, self.clock, self.settings.friends_age)
+
+    @cached_property
+    def configured(self) -> Configured:
+        """What is configured of collectors, at most `credentials_age` old."""
+        return Configured(self.store, self.clock, self.settings.credentials_age)
 
     @cached_property
     def puts_soon(self) -> PutsSoon | None:
@@ -86,7 +93,9 @@ class Node:
         A lost one is not replaced, as long as something is sealed that it could still read.
         """
         devices = current(self.store, ACCESS, Access()).devices.values()
+        collectors = current(self.store, COLLECTORS, Collectors()).collectors.values()
         sealed = any(device.sealed_key or device.earlier_keys for device in devices)
+        sealed = sealed or any(collector.sealed for collector in collectors)
         return self._master_key(create=not sealed)
 
     def _master_key(self, *, create: bool) -> MasterKey:

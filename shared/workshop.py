@@ -1,11 +1,18 @@
 """The engine of a node, with every kind of work there is."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from shared.collecting.collecting import Collecting, kind
+from shared.collecting.slots import WORK
+from shared.collecting.work import CollectWork
 from shared.imports.importing import ImportWork
+from shared.model.profile import PROFILE, Profile
 from shared.node import Node
 from shared.queue.protocol import Queue
+from shared.services.protocol import Service
+from shared.services.registry import SERVICES
+from shared.store.changing import current
 from shared.upkeep.sealing import SealWork
 from shared.work.engine import Budget, Engine
 
@@ -36,3 +43,32 @@ def engine_of(
         clock=node.clock,
         stopping=stopping,
     )
+
+
+def collecting_of(
+    node: Node,
+    queue: Queue | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    services: Mapping[str, Service] = SERVICES,
+) -> Collecting:
+    """The collectors of a node. queue, stopping: as `engine_of`."""
+
+    engine = Engine(
+        store=node.store,
+        queue=node.queue if queue is None else queue,
+        keeps=node.kept,
+        works={
+            WORK: CollectWork(
+                node.configured,
+                lambda: current(node.store, PROFILE, Profile()),
+                lambda: node.master_key,
+                services,
+                node.clock,
+            )
+        },
+        budget=HOME if node.settings.firestore is None else CLOUD,
+        kind=kind(node.configured),
+        clock=node.clock,
+        stopping=stopping,
+    )
+    return Collecting(node.store, engine, node.configured, node.clock)

@@ -13,8 +13,10 @@ from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
 from shared.blobs.protocol import BlobsError
+from shared.collecting.collecting import Collecting
 from shared.http.errors import Problem, unavailable
 from shared.http.responses import json_response, path_within, read_body
+from shared.model.time import from_micros
 from shared.node import Node
 from shared.queue.protocol import BODY_LIMIT, QueueError
 from shared.store.protocol import StoreError
@@ -28,19 +30,28 @@ _running = threading.Lock()
 
 
 class Call(Struct, frozen=True):
-    """The body of a task."""
+    """The body of a task: a chunk of a job or collector, by its token, or a collector's slot, in
+    microseconds since 1970."""
 
-    job: str
-    token: int
+    job: str | None = None
+    collector: str | None = None
+    token: int | None = None
+    slot: int | None = None
 
 
-def work(node: Node, engine_of: Callable[[Node], Engine], request: Request) -> Response:
+EngineOf = Callable[[Node], Engine]
+CollectingOf = Callable[[Node], Collecting]
+
+
+def work(
+    node: Node, engine_of: EngineOf, collecting_of: CollectingOf, request: Request
+) -> Response:
     """`POST /` with a `Call` runs a chunk; `POST /sweep` looks after what nobody asks for.
 
-    engine_of: what runs the node's jobs.
+    engine_of, collecting_of: what runs the node's jobs and its collectors.
     """
     try:
-        return json_response(_done(node, engine_of(node), request))
+        return json_response(_done(node, engine_of, collecting_of, request))
     except Problem as problem:
         return problem.response()
     except (StoreError, BlobsError, QueueError) as error:
@@ -48,12 +59,12 @@ def work(node: Node, engine_of: Callable[[Node], Engine], request: Request) -> R
         return unavailable(str(error)).response()
 
 
-def _done(node: Node, engine: Engine, request: Request) -> object:
+def _done(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, request: Request) -> object:
     path = path_within(request, "work")
     if request.method != "POST":
         raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
     if path == "/sweep":
-        return sweep(node, engine)
+        return sweep(node, engine_of(node))
     if path != "/":
         raise Problem(404, f"there is nothing at {path}; there is / and /sweep")
     body, truncated = read_body(request, BODY_LIMIT)
@@ -63,13 +74,28 @@ def _done(node: Node, engine: Engine, request: Request) -> object:
         # Settled: the same body would be wrong again, and the sweep finds the job it was meant for.
         _log.error("a task cannot be read: %s", error)
         return {"outcome": "unreadable"}
-    return {"outcome": _chunk(engine, call)}
+    return {"outcome": _chunk(node, engine_of, collecting_of, call)}
 
 
-def _chunk(engine: Engine, call: Call) -> str:
+def _chunk(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, call: Call) -> str:
     if not _running.acquire(blocking=False):
         raise unavailable("another chunk runs here; come again later")
     try:
-        return engine.run(call.job, call.token)
+        if call.collector is not None:
+            return called(collecting_of(node), call)
+        if call.job is None or call.token is None:
+            _log.error("a task says neither a job nor a collector")
+            return "unreadable"
+        return engine_of(node).run(call.job, call.token)
     finally:
         _running.release()
+
+
+def called(collecting: Collecting, call: Call) -> str:
+    """What comes of a task for a collector. Raises `StoreError`: it shall be called again."""
+    if call.collector is not None and call.slot is not None:
+        return collecting.begin(call.collector, from_micros(call.slot))
+    if call.collector is not None and call.token is not None:
+        return collecting.run(call.collector, call.token)
+    _log.error("a task for collector %s says neither a slot nor a token", call.collector)
+    return "unreadable"

@@ -66,6 +66,28 @@ class Budget:
     writes: int = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is different among jobs. family: of their control documents. key: what a task's body and
+    name say them by. tries: claims without progress until one is given up.
+
+    pause: before the next try, after so many. caps: what one job may take in all, from its
+    beginning; it ends there, and the next goes on. rests: when somebody has to look after a job
+    that has ended; None where what it had in hand is to be cleared up, and then never.
+    """
+
+    family: str = FAMILY
+    key: str = "job"
+    tries: int = MOST_TRIES
+    pause: Callable[[int], timedelta] = transitions.pause_after
+    caps: Callable[[Job], Budget | None] = lambda _: None
+    rests: Callable[[Job], datetime | None] | None = None
+
+
+JOBS = Kind()
+"""Those that owners begin."""
+
+
 class NoSuchJob(LookupError):
     """There is no job of that id."""
 
@@ -86,8 +108,8 @@ def _never() -> bool:
 class Engine:
     """store, queue, keeps: the ports. works: the kinds of work by name.
 
-    monotonic: seconds, for the budget. memory: what the process has, in bytes. stopping: whether
-    the process ends: then a run passes its job on as soon as it can.
+    kind: of jobs that it runs. monotonic: seconds, for the budget. memory: what the process has,
+    in bytes. stopping: whether the process ends: then a run passes its job on as soon as it can.
     """
 
     store: Store
@@ -95,6 +117,7 @@ class Engine:
     keeps: Keeps
     works: Mapping[str, Work]
     budget: Budget = Budget()
+    kind: Kind = JOBS
     clock: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     memory: Callable[[], int] = resident
@@ -111,7 +134,7 @@ class Engine:
         was cancelled in any case. id: of letters, digits, `-` and `_`.
         """
         while True:
-            held = self.store.control(Job, FAMILY, id)
+            held = self.store.control(Job, self.kind.family, id)
             if held is not None and not self._begins_anew(held.document, again):
                 stopped = held.document.state in ("paused", "failed")
                 if not stopped and held.document.wish is None:
@@ -143,7 +166,7 @@ class Engine:
             return job
 
     def job(self, id: str) -> Job:
-        held = self.store.control(Job, FAMILY, id)
+        held = self.store.control(Job, self.kind.family, id)
         if held is None:
             raise NoSuchJob(id)
         return held.document
@@ -174,17 +197,33 @@ class Engine:
         Raises `StoreError` when the store cannot be used: then the task shall be called again.
         """
         with metered() as meter:
-            claimed = self._claim(id, token, meter)
-            if not isinstance(claimed, Run):
-                return claimed
-            try:
-                return self._drive(claimed)
-            except Fenced:
-                self._leave(claimed)
-                return "fenced"
+            return self._driven(self._claim(id, token, meter))
+
+    def begin(self, id: str, begun: Callable[[Job | None, datetime], Job | Outcome]) -> Outcome:
+        """Begins a job and runs its first chunk, with no more writes than a chunk takes.
+
+        begun: what is to be claimed, from the job as it is now (None: there is none yet), or why
+        nothing is. Raises `StoreError` as `run` does.
+        """
+        with metered() as meter:
+            held = self.store.control(Job, self.kind.family, id)
+            job = begun(held.document if held is not None else None, self.clock())
+            if not isinstance(job, Job):
+                return job
+            over = held.version if held is not None else None
+            return self._driven(self._granted(id, over, job, meter))
+
+    def _driven(self, claimed: Run | Outcome) -> Outcome:
+        if not isinstance(claimed, Run):
+            return claimed
+        try:
+            return self._drive(claimed)
+        except Fenced:
+            self._leave(claimed)
+            return "fenced"
 
     def _claim(self, id: str, token: int, meter: Meter) -> Run | Outcome:
-        held = self.store.control(Job, FAMILY, id)
+        held = self.store.control(Job, self.kind.family, id)
         if held is None:
             return "gone"
         job, now = held.document, self.clock()
@@ -194,12 +233,15 @@ class Engine:
         if job.wish is not None:
             self._settle(id, held)
             return "stopped"
-        if job.tries >= MOST_TRIES:
+        if job.tries >= self.kind.tries:
             self._give_up(id, held)
             return "failed"
-        claimed = transitions.claimed(job, now)
+        return self._granted(id, held.version, job, meter)
+
+    def _granted(self, id: str, over: str | None, job: Job, meter: Meter) -> Run | Outcome:
+        claimed = transitions.claimed(job, self.clock())
         try:
-            version = self._write(id, held.version, claimed)
+            version = self._write(id, over, claimed)
         except Conflict:
             return "taken"
         began = self.monotonic()
@@ -225,6 +267,8 @@ class Engine:
         try:
             for part in work.parts(job.hand(run.id), job.spec, job.cursor):
                 run.take(part)
+                if not part.beat and self._is_capped(run):
+                    return self._finished(run)
                 # In the middle of something what was done of it is lost, and will be done again.
                 if self.stopping() or (not part.beat and self._is_spent(run)):
                     return self._pass_on(run)
@@ -243,6 +287,19 @@ class Engine:
             or run.meter.reads >= budget.reads
             or run.meter.writes >= budget.writes
             or self.memory() >= budget.memory
+        )
+
+    def _is_capped(self, run: Run) -> bool:
+        """Whether the job has had all that it may have, with what is in hand."""
+        caps = self.kind.caps(run.job)
+        if caps is None:
+            return False
+        progress = run.job.progress
+        spent = Spent(self.monotonic(), run.meter.reads, run.meter.writes).since(run.counted)
+        return (
+            progress.seconds + spent.at >= caps.seconds
+            or progress.reads + spent.reads >= caps.reads
+            or progress.writes + spent.writes + len(run.records) >= caps.writes
         )
 
     def _must_renew(self, run: Run) -> bool:
@@ -268,7 +325,9 @@ class Engine:
     def _try_later(self, run: Run, error: Exception) -> Outcome:
         # What came before the error is good, and is kept.
         progressed = run.last is not None and run.last.cursor != run.job.cursor
-        pause = transitions.pause_after(1 if progressed else run.job.tries)
+        if not progressed and run.job.tries >= self.kind.tries and self.kind.rests is not None:
+            return self._failed(run, str(error) or type(error).__name__)
+        pause = self.kind.pause(1 if progressed else run.job.tries)
         self._commit(run, state="ready", error=str(error) or type(error).__name__, pause=pause)
         if run.job.state != "ready":
             return self._stopped(run)
@@ -282,7 +341,7 @@ class Engine:
 
     def _leave(self, run: Run) -> None:
         """What a run brought in hand after the job had ended, nobody else would clear up."""
-        held = self.store.control(Job, FAMILY, run.id)
+        held = self.store.control(Job, self.kind.family, run.id)
         job = held.document if held is not None else None
         if job is None or job.state in ENDED or job.begun != run.job.begun:
             self._forget(run.id, run.job)
@@ -326,12 +385,16 @@ class Engine:
         held, part, now = run.job, run.last, self.clock()
 
         def decide(added: Added) -> Job:
-            return transitions.committed(
-                held, state, now, part=part, added=added, spent=took, error=error, pause=pause
+            return self._rested(
+                transitions.committed(
+                    held, state, now, part=part, added=added, spent=took, error=error, pause=pause
+                )
             )
 
         try:
-            written = self.store.commit(FAMILY, run.id, run.version, decide, run.records, raws)
+            written = self.store.commit(
+                self.kind.family, run.id, run.version, decide, run.records, raws
+            )
         except Conflict:
             return self._was_ours(run)
         except StoreUnavailable:
@@ -341,10 +404,15 @@ class Engine:
         run.version, run.job = written.version, written.document
         return True
 
+    def _rested(self, job: Job) -> Job:
+        if self.kind.rests is None or job.state in UNFINISHED:
+            return job
+        return replace(job, due=self.kind.rests(job))
+
     def _was_ours(self, run: Run) -> bool:
         """Whether a commit whose answer is in doubt took effect. Otherwise the run has the newest
         version in hand, with what the owner wished meanwhile; or it is fenced."""
-        held = self.store.control(Job, FAMILY, run.id)
+        held = self.store.control(Job, self.kind.family, run.id)
         if held is None or held.document.token != run.job.token:
             raise Fenced
         ours = held.document.commits > run.job.commits
@@ -370,7 +438,7 @@ class Engine:
         """
         now = self.clock()
         # Every job that has not ended: what a clock that was ahead has put off is also overdue.
-        unsettled = self.store.due(Job, FAMILY, _ALL)
+        unsettled = self.store.due(Job, self.kind.family, _ALL)
         overdue = [found for found in unsettled if transitions.is_overdue(found.document, now)]
         if not overdue:
             return []
@@ -384,7 +452,7 @@ class Engine:
         Only for whoever knows that nobody else runs jobs of this store.
         """
         # A running job is due later than all that wait in a long line.
-        unsettled = self.store.due(Job, FAMILY, _ALL, limit=_LONGEST_LINE)
+        unsettled = self.store.due(Job, self.kind.family, _ALL, limit=_LONGEST_LINE)
         left = [each for each in unsettled if each.document.lease or each.document.state in ENDED]
         return [found.id for found in left if self._revive(found, set(), dead=True)]
 
@@ -399,7 +467,7 @@ class Engine:
         if job.wish is not None:
             self._settle(found.id, held)
             return False
-        waits = job.lease is None and task_name(found.id, job) in tasks
+        waits = job.lease is None and task_name(found.id, job, self.kind.key) in tasks
         revived = transitions.revived(job, now, waits=waits)
         try:
             self._write(found.id, found.version, revived)
@@ -424,7 +492,7 @@ class Engine:
 
     def _moved(self, id: str) -> Job:
         while True:
-            held = self.store.control(Job, FAMILY, id)
+            held = self.store.control(Job, self.kind.family, id)
             if held is None:
                 raise NoSuchJob(id)
             job, now = held.document, self.clock()
@@ -444,7 +512,7 @@ class Engine:
 
     def _wished(self, id: str, wish: Literal["pause", "cancel"]) -> Versioned[Job]:
         while True:
-            held = self.store.control(Job, FAMILY, id)
+            held = self.store.control(Job, self.kind.family, id)
             if held is None:
                 raise NoSuchJob(id)
             job, now = held.document, self.clock()
@@ -469,27 +537,28 @@ class Engine:
         reason = job.last_error or "its run died without a word, perhaps for want of memory"
         given_up = replace(
             transitions.stilled(job, "failed", self.clock()),
-            last_error=f"{reason} ({MOST_TRIES} times at the same place)",
+            last_error=f"{reason} ({self.kind.tries} times at the same place)",
         )
         try:
-            self._write(id, held.version, given_up)
+            self._write(id, held.version, self._rested(given_up))
         except Conflict:
             return
 
     def _write(self, id: str, over: str | None, job: Job) -> str:
-        return self.store.commit(FAMILY, id, over, lambda _: job).version
+        return self.store.commit(self.kind.family, id, over, lambda _: job).version
 
     def _enqueue(self, id: str, job: Job, after: datetime | None = None) -> None:
-        task = Task(task_name(id, job), "work", {"job": id, "token": job.token}, after)
+        key = self.kind.key
+        task = Task(task_name(id, job, key), "work", {key: id, "token": job.token}, after)
         try:
             self.queue.add(task)
         except QueueError as error:
-            _log.warning("job %s waits to be revived: %s", id, error)
+            _log.warning("%s %s waits to be revived: %s", key, id, error)
 
     def _clear_up(self, id: str, held: Versioned[Job]) -> None:
         """Frees what an ended job had in hand. Until it is noted that this was done, it is due."""
         job = held.document
-        if job.due is None:
+        if job.due is None or self.kind.rests is not None:
             return
         forgotten = self._forget(id, job)
         settled = replace(job, due=None if forgotten else self.clock() + LONGEST_PAUSE)

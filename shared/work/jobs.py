@@ -92,14 +92,14 @@ class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
         return f"{id}-{self.begun}"
 
 
-def task_name(id: str, job: Job) -> str:
+def task_name(id: str, job: Job, key: str = FAMILY) -> str:
     """The name of the task that goes on with a job from where it is.
 
     A queue refuses a name that was used, so it must differ whenever another call is wanted: by the
-    cursor after progress, by the token after a claim or a revival.
+    cursor after progress, by the token after a claim or a revival. key: of the kind of job.
     """
     place = hashlib.sha256((job.cursor or "").encode()).hexdigest()[:12]
-    return f"{id}-{job.token}-{place}"
+    return f"{'' if key == FAMILY else f'{key}-'}{id}-{job.token}-{place}"
 
 
 def every_job(store: Store) -> Iterator[Found[Job]]:

@@ -67,7 +67,7 @@ from shared.node import Node, open_node
 from shared.settings import read_settings
 from shared.store import gateway
 from shared.work.engine import Engine
-from shared.workshop import CLOUD, engine_of
+from shared.workshop import CLOUD, collecting_of, engine_of
 from tests.bench import mail_corpus, photo_corpus, records_json
 from tests.bench.stored import stored
 from tests.bench.table import print_table
@@ -224,7 +224,7 @@ class _Measured:
 
     def _sweep(self, tally: _Tally) -> None:
         def swept(node: Node, request: HttpRequest) -> Response:
-            return work(node, self._engine, request)
+            return work(node, self._engine, collecting_of, request)
 
         self._answered(tally, swept, "POST", "/sweep", token=None)
 
@@ -278,7 +278,7 @@ class _Measured:
 
     def _worked_off(self, tally: _Tally) -> int:
         def chunk(node: Node, request: HttpRequest) -> Response:
-            return work(node, self._engine, request)
+            return work(node, self._engine, collecting_of, request)
 
         chunks = 0
         while (task := self.queue.take()) is not None:

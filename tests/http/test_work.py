@@ -16,6 +16,7 @@ from shared.queue.protocol import QueueUnavailable
 from shared.store.protocol import StoreUnavailable
 from shared.work.engine import Engine
 from shared.work.jobs import every_job
+from shared.workshop import collecting_of
 from tests.http.asking import NOON, asker
 from tests.http.uploads import EML, Sender
 
@@ -28,7 +29,9 @@ def sender(tmp_path: Path) -> Iterator[Sender]:
 
 def call(sender: Sender, path: str = "/", body: Any = None, method: str = "POST") -> TestResponse:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        return work(sender.node, lambda _: sender.engine, Request(environ))(environ, start_response)
+        return work(sender.node, lambda _: sender.engine, collecting_of, Request(environ))(
+            environ, start_response
+        )
 
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Client(app).open(path, method=method, data=data)

@@ -1,0 +1,7 @@
+"""The services that collectors may ask, by name."""
+
+from collections.abc import Mapping
+
+from shared.services.protocol import Service
+
+SERVICES: Mapping[str, Service] = {}

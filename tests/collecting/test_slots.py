@@ -1,0 +1,252 @@
+"""Slots of collectors on a real store and queue, with a service that a test scripts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from shared.collecting.collecting import Collecting
+from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
+from shared.http.work import Call, called
+from shared.meter import metered
+from shared.model.records import Event, Reject
+from shared.model.steps import Bad, Step
+from shared.node import Node, open_node
+from shared.queue.protocol import Workable
+from shared.services.protocol import Asked, NotLetIn
+from shared.settings import Settings
+from shared.work.jobs import Job
+from shared.workshop import collecting_of
+
+START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+Gives = Callable[[Asked], Iterator[Step]]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **more: float) -> datetime:
+        self.now += timedelta(**more)
+        return self.now
+
+
+class Scripted:
+    """A service that gives what a test says. asked: in what it was asked, in order."""
+
+    NAME = "scripted"
+    VERSION = 1
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.gives: Gives = lambda asked: iter(())
+
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(options)
+
+    def steps(self, asked: Asked) -> Iterator[Step]:
+        self.asked.append(asked)
+        return self.gives(asked)
+
+
+class Bench:
+    """A node with one collector, `mail`, each quarter of an hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.node: Node = open_node(Settings(data=folder), self.clock)
+        self.service = Scripted()
+        self.configure(schedule="*/15 * * * *")
+
+    @property
+    def collecting(self) -> Collecting:
+        return collecting_of(self.node, services={"scripted": self.service})
+
+    def configure(self, **more: Any) -> None:
+        held = self.node.store.read(Collectors, COLLECTORS)
+        there = held.document.collectors.get("mail") if held else None
+        made = there or Collector(service="scripted", schedule="every 1h", created=START)
+        written = Collectors(collectors={"mail": replace(made, **more)})
+        self.node.store.write(COLLECTORS, written, over=held.version if held else None)
+
+    def job(self) -> Job:
+        job = self.collecting.job("mail")
+        assert job is not None
+        return job
+
+    def tick(self, **more: float) -> list[str]:
+        """Time passes, a tick comes, and all that is due is called."""
+        self.clock.forward(**more)
+        self.collecting.tick()
+        return self.work()
+
+    def work(self) -> list[str]:
+        """What comes of all tasks that are due."""
+        queue, outcomes = self.node.queue, []
+        assert isinstance(queue, Workable)
+        while taken := queue.take():
+            body = msgspec.convert(dict(taken.task.body), Call)
+            outcomes.append(called(self.collecting, body))
+            queue.done(taken)
+        return outcomes
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.node.close()
+
+
+def event(text: str) -> Event:
+    return Event(id=f"event:{text}", source="scripted", source_version=1, type="test", time=START)
+
+
+def raising(error: Exception) -> Gives:
+    def gives(asked: Asked) -> Iterator[Step]:
+        raise error
+
+    return gives
+
+
+def titles(bench: Bench) -> set[str]:
+    return {record.id for record in bench.node.store.page(Event).records}
+
+
+def test_a_slot_is_a_task_and_a_run_that_begins_where_the_last_ended(bench: Bench) -> None:
+    bench.service.gives = lambda asked: iter([Step(f"{asked.cursor or ''}x", 10, [event("a")])])
+    assert bench.tick(minutes=15) == ["done"]
+    assert bench.tick(minutes=1) == []
+    assert bench.tick(minutes=14) == ["done"]
+    assert [asked.cursor for asked in bench.service.asked] == [None, "x"]
+    assert bench.job().cursor == "xx"
+    assert titles(bench) == {"event:a"}
+    assert bench.job().due == START + timedelta(minutes=45, seconds=600)
+
+
+def test_a_slot_is_done_once_however_often_it_is_asked_for(bench: Bench) -> None:
+    bench.tick(minutes=15)
+    slot = START + timedelta(minutes=15)
+    assert bench.collecting.begin("mail", slot) == "stale"
+    assert bench.collecting.begin("mail", slot - timedelta(minutes=15)) == "stale"
+    assert len(bench.service.asked) == 1
+
+
+def test_ticks_that_were_late_or_lost_are_one_slot(bench: Bench) -> None:
+    assert bench.tick(minutes=47) == ["done"]
+    assert bench.job().spec["slot"] == int((START + timedelta(minutes=45)).timestamp() * 1e6)
+    assert bench.tick(minutes=10) == []  # nothing of before is made up for twice
+
+
+def test_a_long_backlog_goes_on_in_chunks_and_ends_at_the_caps(bench: Bench) -> None:
+    bench.configure(caps=Caps(writes=40))
+
+    def gives(asked: Asked) -> Iterator[Step]:
+        first = int(asked.cursor or 0)
+        for number in range(first, 300):
+            yield Step(str(number + 1), number, [event(f"{number:03}")])
+
+    bench.service.gives = gives
+    assert bench.tick(minutes=15) == ["done"]
+    first = bench.job()
+    assert 30 <= len(titles(bench)) <= 40
+    assert first.progress.writes <= 40
+    bench.tick(minutes=15)
+    assert len(titles(bench)) == int(bench.job().cursor or 0) > 60
+
+
+def test_what_fails_is_tried_again_a_few_times_and_then_at_the_next_slot(bench: Bench) -> None:
+    bench.service.gives = raising(ConnectionError("the server is away"))
+    assert bench.tick(minutes=15) == ["waiting"]
+    assert bench.tick(minutes=1) == []
+    assert bench.tick(minutes=1) == ["waiting"]
+    assert bench.tick(minutes=2) == ["failed"]
+    assert bench.tick(minutes=5) == []
+    failed = bench.job()
+    assert (failed.state, failed.last_error) == ("failed", "the server is away")
+    # Somebody looks after it once the next slot is over.
+    assert failed.due == START + timedelta(minutes=30, seconds=600)
+    bench.service.gives = lambda asked: iter([Step("x", 1)])
+    assert bench.tick(minutes=6) == ["done"]
+    assert bench.job().last_error is None
+
+
+def test_credentials_that_are_refused_are_not_tried_again_in_this_slot(bench: Bench) -> None:
+    said = "the server refuses the password; give another: yurt collectors change mail"
+    bench.service.gives = raising(NotLetIn(said))
+    assert bench.tick(minutes=15) == ["failed"]
+    assert bench.tick(minutes=5) == []
+    assert bench.job().last_error == said
+
+
+def test_a_run_that_died_is_overtaken_by_the_next_slot_and_commits_no_more(bench: Bench) -> None:
+    outcomes = []
+
+    def hangs(asked: Asked) -> Iterator[Step]:
+        bench.service.gives = lambda asked: iter([Step("new", 1, [event("new")])])
+        outcomes.extend(bench.tick(minutes=15))
+        yield Step("old", 1, [event("old")])
+
+    bench.service.gives = hangs
+    assert bench.tick(minutes=15) == ["fenced"]
+    assert outcomes == ["done"]
+    assert titles(bench) == {"event:new"}
+    assert bench.job().cursor == "new"
+
+
+def test_a_slot_while_the_one_before_is_at_work_is_left_to_it(bench: Bench) -> None:
+    outcomes = []
+
+    def works(asked: Asked) -> Iterator[Step]:
+        bench.clock.forward(seconds=60)
+        outcomes.append(bench.collecting.begin("mail", START + timedelta(minutes=16)))
+        yield Step("x", 1)
+
+    bench.service.gives = works
+    assert bench.tick(minutes=15) == ["done"]
+    assert outcomes == ["taken"]
+
+
+def test_paused_or_removed_its_slots_pass(bench: Bench) -> None:
+    bench.clock.forward(minutes=15)
+    bench.collecting.tick()
+    bench.configure(paused=True)
+    assert bench.work() == ["stopped"]
+    assert bench.tick(minutes=15) == []
+    assert bench.collecting.begin("post", START) == "gone"
+
+
+def test_the_secret_is_opened_for_the_service_alone(bench: Bench) -> None:
+    bench.configure(sealed=bench.node.sealing_key().seal(b"hunter2"), options={"host": "h"})
+    bench.tick(minutes=15)
+    (asked,) = bench.service.asked
+    assert (asked.secret, asked.options, asked.collector) == ("hunter2", {"host": "h"}, "mail")
+    (bench.node.settings.data / "master.key").write_text("00" * 32)
+    bench.node.__dict__.pop("master_key")
+    assert bench.tick(minutes=15) == ["failed"]
+    error = bench.job().last_error or ""
+    assert error.endswith("give the secret anew: yurt collectors change mail --secret")
+    assert "hunter2" not in error
+
+
+def test_what_cannot_be_read_is_a_reject_and_stops_nothing(bench: Bench) -> None:
+    bad = Bad("message 7", "it is no mail", b"nonsense", 8)
+    bench.service.gives = lambda asked: iter([Step("x", 1, [event("a")], {}, [bad])])
+    assert bench.tick(minutes=15) == ["done"]
+    (reject,) = bench.node.store.page(Reject).records
+    assert (reject.where, reject.reason) == ("mail: message 7", "it is no mail")
+    assert bench.node.store.raw(str(reject.raw)) == b"nonsense"
+
+
+def test_what_a_run_costs_when_there_is_nothing_new(bench: Bench) -> None:
+    bench.tick(minutes=15)
+    with metered() as meter:
+        bench.tick(minutes=15)
+    assert meter.writes == 2
