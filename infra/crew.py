@@ -1,4 +1,4 @@
-"""The home node's crew: a thread that runs the chunks of jobs, and one that sweeps."""
+"""The home node's crew: threads that run chunks of jobs and slots, that tick, and that sweep."""
 
 import contextlib
 import gc
@@ -8,8 +8,12 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from infra.running import turn_at_jobs
 from shared.blobs.protocol import BlobsError
+from shared.collecting.collecting import Collecting
+from shared.http.work import Call, called
 from shared.node import Node
 from shared.queue import worker
 from shared.queue.protocol import QueueError, Task, Workable
@@ -17,7 +21,7 @@ from shared.store.protocol import StoreError
 from shared.upkeep.sweeping import sweep
 from shared.work.engine import Engine
 
-SWEEP_EACH = 30.0
+SWEEP_EACH, TICK_EACH = 30.0, 10.0
 """Seconds."""
 
 AT_ONCE = 1
@@ -41,14 +45,17 @@ class _Stopping(Exception):
 
 
 class Crew(NamedTuple):
-    """queue: whose tasks are called. stopping: once it is set, nothing new is begun; the engine
-    knows it too, so that a chunk in hand ends soon. sweep_each: seconds."""
+    """queue, slots: whose tasks are called. stopping: once it is set, nothing new is begun; the
+    engine knows it too, so that a chunk in hand ends soon. sweep_each, tick_each: seconds."""
 
     node: Node
     engine: Engine
+    collecting: Collecting
     queue: Workable
+    slots: Workable
     stopping: threading.Event
     sweep_each: float = SWEEP_EACH
+    tick_each: float = TICK_EACH
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
@@ -59,7 +66,9 @@ class Crew(NamedTuple):
             self._recover()
         threads = [
             threading.Thread(target=self._run_tasks, name="crew-tasks"),
+            threading.Thread(target=self._run_slots, name="crew-slots"),
             threading.Thread(target=self._sweep_each, name="crew-sweep"),
+            threading.Thread(target=self._tick_each, name="crew-tick"),
         ]
         for thread in threads:
             thread.start()
@@ -68,6 +77,7 @@ class Crew(NamedTuple):
         finally:
             self.stopping.set()
             self.queue.wake()
+            self.slots.wake()
             for thread in threads:
                 thread.join()
 
@@ -83,13 +93,26 @@ class Crew(NamedTuple):
             self.engine.recover()
             self.engine.run(str(task.body["job"]), int(task.body["token"]))
 
+    def call_slot(self, task: Task) -> None:
+        """The same of a collector. It is fenced by its own document, and waits for no job."""
+        call = msgspec.convert(dict(task.body), Call)
+        called(self.collecting, str(call.collector), call)
+
     def _run_tasks(self) -> None:
         worker.run(self.queue, self.call, self.stopping, AT_ONCE)
+
+    def _run_slots(self) -> None:
+        worker.run(self.slots, self.call_slot, self.stopping, AT_ONCE)
 
     def _recover(self) -> None:
         with turn_at_jobs(self.node.settings.data) as turn:
             if turn.taken():
                 self.engine.recover()
+
+    def _tick_each(self) -> None:
+        while not self.stopping.wait(self.tick_each):
+            with _logged():
+                self.collecting.tick()
 
     def _sweep_each(self) -> None:
         while not self.stopping.wait(self.sweep_each):
@@ -103,6 +126,6 @@ def _logged() -> Iterator[None]:
     try:
         yield
     except (StoreError, BlobsError, QueueError) as error:
-        _log.error("the sweep is tried again: %s", error)
-    except Exception as error:  # noqa: BLE001 - jobs depend on the thread that sweeps
-        _log.error("the sweep ended with %s", type(error).__name__)
+        _log.error("%s is tried again: %s", threading.current_thread().name, error)
+    except Exception as error:  # noqa: BLE001 - jobs and collectors depend on these threads
+        _log.error("%s ended with %s", threading.current_thread().name, type(error).__name__)

@@ -1,8 +1,8 @@
 """Makes the files that are generated from the code: `python -m infra.generate`.
 
 `schemas/` gets a JSON Schema (2020-12) of each record and answer, and `openapi.json`; beside this
-module, the indexes of Firestore. They are committed, so that nobody needs Python to read them; a
-test holds them to the code.
+module, the indexes of Firestore; for functions, the free tier. They are committed, so that nobody
+needs Python to read them; a test holds them to the code.
 """
 
 import re
@@ -14,6 +14,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from infra.cloud.allowances import allowances
 from infra.indexes import indexes_json
 from shared.commands.answers import ANSWERS
 from shared.http import openapi
@@ -51,6 +52,7 @@ def generated() -> dict[str, str]:
         **files,
         "schemas/openapi.json": _text(openapi.document(ROUTES, SOURCES, ACTS)),
         "infra/firestore.indexes.json": indexes_json(),
+        "shared/collecting/free_tier.json": _text(msgspec.to_builtins(allowances())),
     }
 
 
@@ -66,7 +68,7 @@ def main() -> None:
     for name, text in generated().items():
         path = ROOT / name
         if not path.exists() or path.read_text("utf-8") != text:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
             click.echo(f"wrote {name}")
     for path in stale():

@@ -29,7 +29,7 @@ from shared.queue.protocol import QueueError, Workable
 from shared.settings import Settings
 from shared.store.protocol import StoreError
 from shared.work.engine import Engine
-from shared.workshop import engine_of
+from shared.workshop import collecting_of, engine_of
 
 Handler = Callable[[Node, Request], Response | Later]
 
@@ -74,9 +74,13 @@ class Home:
     def crew_at_work(self) -> contextlib.AbstractContextManager[None]:
         """Jobs go on within, if they are this machine's: those of a cloud node are called there."""
         node = self._node
-        if node.settings.firestore is None and isinstance(node.queue, Workable):
-            return Crew(node, self.engine, node.queue, self._stopping).at_work()
-        return contextlib.nullcontext()
+        if node.settings.firestore is not None:
+            return contextlib.nullcontext()
+        queue, slots = node.queue, node.slots_queue
+        if not (isinstance(queue, Workable) and isinstance(slots, Workable)):
+            return contextlib.nullcontext()
+        collecting = collecting_of(node, self._stopping.is_set)
+        return Crew(node, self.engine, collecting, queue, slots, self._stopping).at_work()
 
     def takes(self, path: str) -> int:
         return (PART if session_in(path.removeprefix("/upload")) else BODY_LIMIT) + 1

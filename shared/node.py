@@ -71,7 +71,14 @@ class Node:
     @cached_property
     def queue(self) -> Queue:
         """Where calls wait. `QueueError` when it cannot be opened."""
-        return _open_queue(self.settings, self.clock)
+        return _open_queue(self.settings, self.clock, "queue.db")
+
+    @cached_property
+    def slots_queue(self) -> Queue:
+        """Where slots of collectors wait: at home beside the jobs, none of which they wait for."""
+        if self.settings.firestore is not None or self.settings.tasks is not None:
+            return self.queue
+        return _open_queue(self.settings, self.clock, "slots.db")
 
     @cached_property
     def search(self) -> Search | None:
@@ -113,8 +120,9 @@ class Node:
         self.counts.flush()
         if "objects" in self.__dict__:
             self.objects.close()
-        if "queue" in self.__dict__:
-            self.queue.close()
+        for name in ("queue", "slots_queue"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
         self.store.close()
 
 
@@ -182,7 +190,7 @@ def _open_objects(settings: Settings, credentials: "Credentials | None" = None) 
     return FileObjects(settings.data / "blobs", sessions_url="upload/session/")
 
 
-def _open_queue(settings: Settings, clock: Callable[[], datetime]) -> Queue:
+def _open_queue(settings: Settings, clock: Callable[[], datetime], file: str) -> Queue:
     tasks = settings.tasks
     if tasks is not None:
         from shared.queue.cloudtasks import CloudTasksQueue
@@ -199,7 +207,7 @@ def _open_queue(settings: Settings, clock: Callable[[], datetime]) -> Queue:
         raise QueueError("there is no queue: set YURT_TASKS_QUEUE to that of this cloud node")
     from shared.queue.local import LocalQueue
 
-    return LocalQueue(settings.data / "queue.db", clock)
+    return LocalQueue(settings.data / file, clock)
 
 
 def _database(settings: Settings) -> Path:

@@ -47,15 +47,14 @@ def engine_of(
 
 def collecting_of(
     node: Node,
-    queue: Queue | None = None,
     stopping: Callable[[], bool] = lambda: False,
     services: Mapping[str, Service] = SERVICES,
 ) -> Collecting:
-    """The collectors of a node. queue, stopping: as `engine_of`."""
+    """The collectors of a node. stopping: as `engine_of`."""
 
     engine = Engine(
         store=node.store,
-        queue=node.queue if queue is None else queue,
+        queue=node.slots_queue,
         keeps=node.kept,
         works={
             WORK: CollectWork(

@@ -57,7 +57,7 @@ BELOW: dict[str, set[str]] = {
         "upkeep",
         "work",
     },
-    "commands": {"imports", "model", "node", "store", "work"},
+    "commands": {"collecting", "ha", "imports", "model", "node", "services", "store", "work"},
     "http": {
         "blobs",
         "collecting",

@@ -26,7 +26,8 @@ class _Yurt(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        name = cmd_name.replace("-", "_")
+        name = f"{name}_" if keyword.iskeyword(name) else name
         command: click.Command = getattr(importlib.import_module(f"infra.cli.{module}"), name)
         return command
 
@@ -66,13 +67,14 @@ cloud project that you own.
 
 Next: {_next_step(session)}
 
-  yurt up        run the node on this machine
-  yurt pair      connect a phone or a program
-  yurt import    read archives, mail, photos and location histories
-  yurt where     ask where you were: yurt where last friday noon
-  yurt search    search what you wrote and were written
-  yurt devices   see what your phones last said
-  yurt doctor    find out what is wrong, and what to do
+  yurt up          run the node on this machine
+  yurt pair        connect a phone or a program
+  yurt import      read archives, mail, photos and location histories
+  yurt collectors  fetch mail, contacts and calendars on a schedule
+  yurt where       ask where you were: yurt where last friday noon
+  yurt search      search what you wrote and were written
+  yurt devices     see what your phones last said
+  yurt doctor      find out what is wrong, and what to do
 
 `{session.program} --help` lists all commands, `{session.program} COMMAND --help` explains one."""
 

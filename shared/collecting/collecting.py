@@ -29,6 +29,12 @@ class Collecting:
         """The names of the tasks that are due now. Raises `StoreError` or `QueueError`."""
         return slots.tick(self.engine.queue, self.config(), self.clock())
 
+    def call(self, id: str, slot: datetime | None, token: int | None) -> Outcome | None:
+        """What a task asks for; None if it says neither a slot nor a token."""
+        if slot is not None:
+            return self.begin(id, slot)
+        return self.run(id, token) if token is not None else None
+
     def begin(self, id: str, slot: datetime) -> Outcome:
         """Runs the first chunk of a slot. Raises `StoreError`: it shall be called again."""
         collector = self.config().collectors.get(id)

@@ -8,6 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from shared.ha.allowances import Window
+from shared.ha.collectors import Level
 from shared.model.access import App
 from shared.model.time import Instant
 from shared.work.jobs import State
@@ -245,6 +247,98 @@ class Check(Struct, frozen=True, kw_only=True):
     fix: str | None = None
 
 
+CollectorIs = Literal["new", "waiting", "running", "done", "failed", "late", "paused"]
+
+
+class CollectorState(Struct, frozen=True, kw_only=True):
+    """A collector, and how its slots go.
+
+    slot: the one that was begun last; changed: when something was last heard of it; next: its next
+    slot, null while it is paused. new: records by kind that the last slot added. state: `late` when
+    a slot and its grace are over and it was not begun; `waiting` after an error, until it is tried
+    again. fix: what to do, unless all is well.
+    """
+
+    collector: str
+    service: str
+    schedule: str
+    zone: str
+    level: Level
+    priority: int
+    state: CollectorIs
+    slot: Instant | None
+    changed: Instant | None
+    next: Instant | None
+    new: dict[str, int]
+    error: str | None
+    fix: str | None
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """What matching a file came to: names of collectors. without_secret: that have none."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    without_secret: list[str]
+
+
+class QuotaUser(Struct, frozen=True, kw_only=True):
+    """What the slots of a collector that are still to come take."""
+
+    collector: str
+    need: float
+
+
+class QuotaWindow(Struct, frozen=True, kw_only=True):
+    """An allowance in one of its windows, in its unit.
+
+    capacity: what may be planned with. used: until now. forecast: of phones and questions. watch:
+    of looking after collectors. protected: of slots to come. recoveries: of as many failures as are
+    to be tolerated. failures_tolerated: how many would fit; null if not even no failure does.
+    users: who takes most.
+    """
+
+    quota: str
+    unit: str
+    window: Window
+    start: Instant
+    end: Instant
+    capacity: float
+    used: float
+    forecast: float
+    watch: float
+    protected: float
+    recoveries: float
+    failures_tolerated: int | None
+    users: list[QuotaUser]
+
+
+class PlanState(Struct, frozen=True, kw_only=True):
+    """Whether the quotas hold what is protected, and how many failures besides.
+
+    state: `holds` if `tolerate` failures fit, else `overcommitted`. failures_tolerated: how many
+    collectors may fail in one window, whichever they are; null if not even none fits. protected:
+    how many there are. windows: the tightest first.
+    """
+
+    state: Literal["holds", "overcommitted"]
+    generation: int
+    made: Instant
+    tolerate: int
+    failures_tolerated: int | None
+    protected: int
+    windows: list[QuotaWindow]
+
+
+class WhatIf(Struct, frozen=True, kw_only=True):
+    """What would come of a change that was not made. refused: why it would not be allowed."""
+
+    before: PlanState | None
+    after: PlanState
+    refused: str | None
+
+
 ANSWERS = (
     Paired,
     DeviceState,
@@ -264,5 +358,9 @@ ANSWERS = (
     Hit,
     Hits,
     Check,
+    CollectorState,
+    Applied,
+    PlanState,
+    WhatIf,
 )
 """Every answer that a command prints, for the generator of `schemas/`."""

@@ -30,25 +30,35 @@ class BadChange(ValueError):
 
 
 class Hypothesis(NamedTuple):
-    """before, after: the plans. refused: why the change would not be allowed, if it would not."""
+    """changed: what the configuration would be. before, after: the plans; there is none of what was
+    there if it cannot be planned. refused: why the change would not be allowed, if it would not."""
 
-    before: Plan
+    changed: Collectors
+    before: Plan | None
     after: Plan
     refused: Overcommitted | None
 
 
 def what_if(config: Collectors, changes: Sequence[Change], pool: Pool, now: Instant) -> Hypothesis:
     """What would come of changes, one after another. Writes nothing; what allows a change for real
-    is the same."""
+    is the same. `BadSchedule` if what comes of it cannot be planned."""
     changed = config
     for change in changes:
         changed = change(changed)
-    before, after = plan(config, pool, now), plan(changed, pool, now)
+    before, after = _planned(config, pool, now), plan(changed, pool, now)
     try:
         check_change(before, after)
     except Overcommitted as refused:
-        return Hypothesis(before, after, refused)
-    return Hypothesis(before, after, None)
+        return Hypothesis(changed, before, after, refused)
+    return Hypothesis(changed, before, after, None)
+
+
+def _planned(config: Collectors, pool: Pool, now: Instant) -> Plan | None:
+    """None for what an earlier version wrote and this one cannot read: it can still be mended."""
+    try:
+        return plan(config, pool, now)
+    except BadSchedule:
+        return None
 
 
 def read_change(text: str, allowances: Mapping[str, Allowance]) -> Change:

@@ -70,19 +70,17 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
         }
 
 
-class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A configured service that runs on a schedule.
+class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What an owner says of a collector: a configured service that runs on a schedule.
 
     service: its kind. schedule: as `schedules.schedule` reads it. zone: of a schedule by cron.
     priority: of restarts, the smallest first. grace: seconds after a slot in which it may still be
     done before it is late. start_limit: seconds after a slot in which its run must begin.
-    run_limit: seconds that a run may take in all. options: of the service. sealed: its secret,
-    under the master key. paused: its slots pass.
+    run_limit: seconds that a run may take in all. options: of the service. paused: its slots pass.
     """
 
     service: str
     schedule: str
-    created: Instant
     zone: str = "UTC"
     level: Level = "protected"
     priority: Annotated[int, Meta(ge=0, le=1000)] = 100
@@ -91,13 +89,21 @@ class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     run_limit: Seconds = 1_800
     caps: Caps = Caps()
     options: dict[str, Any] = {}
-    sealed: str | None = None
     paused: bool = False
 
     @property
     def slots(self) -> Schedule:
         """`BadSchedule`."""
         return schedule(self.schedule, self.zone)
+
+
+class Collector(
+    Declared, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The same as it is kept. sealed: its secret, under the master key."""
+
+    created: Instant
+    sealed: str | None = None
 
 
 class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):

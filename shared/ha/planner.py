@@ -161,17 +161,20 @@ def plan(config: Collectors, pool: Pool, now: datetime) -> Plan:
     )
 
 
-def check_change(before: Plan, after: Plan) -> None:
+def check_change(before: Plan | None, after: Plan) -> None:
     """`Overcommitted` if a change from the one to the other is to be refused: it leaves no plan.
 
-    Where there was none before, whatever makes no lack of anything larger may be done.
+    Where it did not hold before, whatever makes no lack of anything larger may be done. before:
+    None if what was there could not be planned.
     """
     if after.holds:
         return
+    if before is None:
+        line = after.lines[0]
+        raise Overcommitted(line, after.wanted, after.failures_tolerated)
     lacked = {
         (line.dimension, line.start): line.deficit(before.wanted)
-        for line in before.lines
-        if not before.holds
+        for line in (before.lines if not before.holds else ())
     }
     for line in after.lines:
         deficit = line.deficit(after.wanted)

@@ -82,7 +82,7 @@ def _chunk(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, call: C
         raise unavailable("another chunk runs here; come again later")
     try:
         if call.collector is not None:
-            return called(collecting_of(node), call)
+            return called(collecting_of(node), call.collector, call)
         if call.job is None or call.token is None:
             _log.error("a task says neither a job nor a collector")
             return "unreadable"
@@ -91,11 +91,11 @@ def _chunk(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, call: C
         _running.release()
 
 
-def called(collecting: Collecting, call: Call) -> str:
+def called(collecting: Collecting, collector: str, call: Call) -> str:
     """What comes of a task for a collector. Raises `StoreError`: it shall be called again."""
-    if call.collector is not None and call.slot is not None:
-        return collecting.begin(call.collector, from_micros(call.slot))
-    if call.collector is not None and call.token is not None:
-        return collecting.run(call.collector, call.token)
-    _log.error("a task for collector %s says neither a slot nor a token", call.collector)
-    return "unreadable"
+    slot = from_micros(call.slot) if call.slot is not None else None
+    outcome = collecting.call(collector, slot, call.token)
+    if outcome is None:
+        _log.error("a task for collector %s says neither a slot nor a token", collector)
+        return "unreadable"
+    return outcome

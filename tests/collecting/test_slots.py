@@ -89,11 +89,11 @@ class Bench:
 
     def work(self) -> list[str]:
         """What comes of all tasks that are due."""
-        queue, outcomes = self.node.queue, []
+        queue, outcomes = self.node.slots_queue, []
         assert isinstance(queue, Workable)
         while taken := queue.take():
-            body = msgspec.convert(dict(taken.task.body), Call)
-            outcomes.append(called(self.collecting, body))
+            call = msgspec.convert(dict(taken.task.body), Call)
+            outcomes.append(called(self.collecting, str(call.collector), call))
             queue.done(taken)
         return outcomes
 

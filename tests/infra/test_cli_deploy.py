@@ -54,7 +54,7 @@ def test_a_dry_run_asks_nothing_of_the_cloud_and_shows_what_will_be_there() -> N
         "function ingest: public, 512Mi, 1 CPU, up to 5 x 40 requests at once",
         "bucket my-project-yurt: in us-central1, closed to the public",
         "who may call work: run.invoker to yurt-caller",
-        "1 of 3 jobs of Cloud Scheduler",
+        "2 of 3 jobs of Cloud Scheduler",
     ):
         assert words in " ".join(shown.stdout.split())
 
@@ -124,7 +124,7 @@ def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
     assert said.startswith("Error: roles on the bucket: storage said: ")
     assert "ask the owner of the project for roles/owner" in said
     assert (
-        "12 of 33 steps are done; not done: roles on the bucket, roles on the task queue," in said
+        "12 of 35 steps are done; not done: roles on the bucket, roles on the task queue," in said
     )
     assert said.endswith("The same command goes on where it was.")
 

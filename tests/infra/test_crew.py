@@ -16,7 +16,7 @@ from shared.queue.protocol import QueueUnavailable, Task, Workable
 from shared.work.engine import Engine
 from shared.work.jobs import LEASE
 from shared.work.works import Part
-from shared.workshop import engine_of
+from shared.workshop import collecting_of, engine_of
 from tests.eventually import eventually
 from tests.http.asking import asker
 
@@ -69,8 +69,11 @@ class Home:
         )
 
     def crew(self, sweep_each: float = 30.0) -> Crew:
-        assert isinstance(self.node.queue, Workable)
-        return Crew(self.node, self.engine, self.node.queue, self.stopping, sweep_each)
+        queue, slots = self.node.queue, self.node.slots_queue
+        assert isinstance(queue, Workable)
+        assert isinstance(slots, Workable)
+        collecting = collecting_of(self.node)
+        return Crew(self.node, self.engine, collecting, queue, slots, self.stopping, sweep_each)
 
     def begin(self) -> None:
         self.engine.submit("count-1", "count", {}, "counting")

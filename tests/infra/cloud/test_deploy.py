@@ -24,7 +24,7 @@ from tests.google.requests import ask
 from tests.infra.cloud.gcloud import InProcessGcloud
 from tests.infra.cloud.project import NOW, Killed, Project, checkout, lasting
 
-FUNCTIONS = ["ingest", "media", "query", "upload", "work"]
+FUNCTIONS = ["ingest", "media", "query", "tick", "upload", "work"]
 
 BUCKET, QUEUE = "buckets/p-yurt-yurt", "projects/p-yurt/locations/us-central1/queues/yurt"
 CALLER = "yurt-caller@p-yurt.iam.gserviceaccount.com"
@@ -36,25 +36,31 @@ WRITING = {
 }
 SERVICES = "projects/p-yurt/locations/us-central1/services"
 
+OPENING = {"projects/p-yurt/secrets/yurt-master-key": {"roles/secretmanager.secretAccessor"}}
+
 ROLES: dict[str, dict[str, set[str]]] = {
-    "yurt-fn-ingest": {
-        **WRITING,
-        "projects/p-yurt/secrets/yurt-master-key": {"roles/secretmanager.secretAccessor"},
-    },
+    "yurt-fn-ingest": {**WRITING, **OPENING},
     "yurt-fn-query": {
         "projects/p-yurt": {"roles/datastore.user"},
         BUCKET: {"roles/storage.objectViewer"},
+    },
+    "yurt-fn-tick": {
+        "projects/p-yurt": {"roles/datastore.viewer"},
+        **ACTING,
+        QUEUE: {"roles/cloudtasks.enqueuer"},
     },
     "yurt-fn-upload": {**WRITING, **ACTING, QUEUE: {"roles/cloudtasks.enqueuer"}},
     "yurt-fn-media": {**WRITING, **ACTING, QUEUE: {"roles/cloudtasks.enqueuer"}},
     "yurt-fn-work": {
         **WRITING,
         **ACTING,
+        **OPENING,
         QUEUE: {"roles/cloudtasks.enqueuer", "roles/cloudtasks.viewer"},
     },
     "yurt-caller": {
         "projects/p-yurt": {"roles/eventarc.eventReceiver"},
         f"{SERVICES}/media": {"roles/run.invoker"},
+        f"{SERVICES}/tick": {"roles/run.invoker"},
         f"{SERVICES}/work": {"roles/run.invoker"},
     },
     "yurt-build": {
@@ -159,13 +165,12 @@ def test_functions_run_as_declared(project: Project) -> None:
     ]
     assert (service["maxInstanceRequestConcurrency"], service["maxInstanceCount"]) == (40, 5)
     variables = work["serviceConfig"]["environmentVariables"]
+    (opened,) = work["serviceConfig"]["secretEnvironmentVariables"]
+    assert opened["secret"] == "yurt-master-key"
     assert variables["YURT_TASKS_QUEUE"] == QUEUE
     assert variables["YURT_TASKS_TARGET"] == "https://{work}-123456789012.us-central1.run.app"
     assert variables["YURT_TASKS_ACCOUNT"] == CALLER
-    assert (
-        "secretEnvironmentVariables" not in work["serviceConfig"]
-        or not work["serviceConfig"]["secretEnvironmentVariables"]
-    )
+    assert not media["serviceConfig"].get("secretEnvironmentVariables")
     trigger = media["eventTrigger"]
     assert trigger["eventType"] == "google.cloud.storage.object.v1.finalized"
     assert trigger["eventFilters"] == [{"attribute": "bucket", "value": "p-yurt-yurt"}]
@@ -177,8 +182,9 @@ def test_functions_run_as_declared(project: Project) -> None:
 
 def test_the_clock_posts_to_private_functions_as_the_caller(project: Project) -> None:
     project.deploy()
-    ((name, job),) = project.fake.state()["cloudscheduler.googleapis.com"].items()
-    assert name.endswith("/jobs/yurt-sweep")
+    jobs = project.fake.state()["cloudscheduler.googleapis.com"]
+    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-sweep", "yurt-tick"]
+    job = next(job for name, job in jobs.items() if name.endswith("sweep"))
     target = job["httpTarget"]
     assert target["uri"] == "https://work-123456789012.us-central1.run.app/sweep"
     assert target["oidcToken"] == {
@@ -376,31 +382,33 @@ def test_a_new_function_needs_no_change_here(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     project = Project(root)
     project.deploy()
-    tick = root / "functions/tick"
-    tick.mkdir()
-    (tick / "main.py").write_text("def tick(request):\n    return 'done'\n")
-    (tick / "requirements.txt").write_text("functions-framework\n")
-    (tick / "function.toml").write_text(
+    monitor = root / "functions/monitor"
+    monitor.mkdir()
+    (monitor / "main.py").write_text("def monitor(request):\n    return 'done'\n")
+    (monitor / "requirements.txt").write_text("functions-framework\n")
+    (monitor / "function.toml").write_text(
         'exposure = "private"\nmemory = "256Mi"\nconcurrency = 1\nmax_instances = 1\n'
         'timeout = 60\n[roles]\nproject = ["roles/datastore.viewer"]\n'
-        '[[schedule]]\nname = "tick"\ncron = "* * * * *"\n'
+        '[[schedule]]\nname = "monitor"\ncron = "*/10 * * * *"\n'
     )
     project.deploy()
     assert roles(project.fake) == {
         **ROLES,
-        "yurt-fn-tick": {"projects/p-yurt": {"roles/datastore.viewer"}},
-        "yurt-caller": {**ROLES["yurt-caller"], f"{SERVICES}/tick": {"roles/run.invoker"}},
+        "yurt-fn-monitor": {"projects/p-yurt": {"roles/datastore.viewer"}},
+        "yurt-caller": {**ROLES["yurt-caller"], f"{SERVICES}/monitor": {"roles/run.invoker"}},
     }
     jobs = project.fake.state()["cloudscheduler.googleapis.com"]
-    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-sweep", "yurt-tick"]
+    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-monitor", "yurt-sweep", "yurt-tick"]
 
-    for path in tick.iterdir():
+    for path in monitor.iterdir():
         path.unlink()
-    tick.rmdir()
+    monitor.rmdir()
     gone = project.deploy()
-    assert gone.changes["functions of earlier versions"] == ["delete the function tick"]
-    assert gone.changes["scheduler jobs"] == ["delete yurt-tick"]
-    assert project.fake.roles_of("serviceAccount:yurt-fn-tick@p-yurt.iam.gserviceaccount.com") == {}
+    assert gone.changes["functions of earlier versions"] == ["delete the function monitor"]
+    assert gone.changes["scheduler jobs"] == ["delete yurt-monitor"]
+    assert (
+        project.fake.roles_of("serviceAccount:yurt-fn-monitor@p-yurt.iam.gserviceaccount.com") == {}
+    )
 
 
 def add_xmpp(root: Path, secrets: str) -> None:
@@ -658,7 +666,11 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
     secret = "secretmanager/v1/projects/p-yurt/secrets/yurt-master-key"
     asked(project, f"POST {secret}:addVersion", {"payload": {"data": "NWU="}})
     again = project.deploy()
-    assert list(again.changes) == ["function ingest", "old versions of yurt-master-key"]
+    assert list(again.changes) == [
+        "function ingest",
+        "function work",
+        "old versions of yurt-master-key",
+    ]
     (said,) = again.changes["old versions of yurt-master-key"]
     assert "phones that encrypt have to be paired again" in said
     back = "--secret=yurt-master-key --project=p-yurt"
@@ -674,7 +686,7 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
 
     asked(project, f"POST {secret}/versions/1:enable", {})
     asked(project, f"POST {secret}/versions/2:disable", {})
-    assert list(project.deploy().changes) == ["function ingest"]
+    assert list(project.deploy().changes) == ["function ingest", "function work"]
     (used,) = function(project.fake, "ingest")["serviceConfig"]["secretEnvironmentVariables"]
     assert used["version"] == "1"
 

@@ -1,0 +1,56 @@
+"""What a node may spend, and what it spends besides its collectors."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from shared.ha.allowances import Allowance
+from shared.ha.collectors import Vector
+from shared.ha.planner import Pool
+
+FREE_TIER = Path(__file__).with_name("free_tier.json")
+"""Made from `infra/quotas.yaml` by `make schemas`, since functions get nothing of `infra`."""
+
+PHONE: Vector = {
+    # A report each minute is one write; each is a request of a tenth of a second.
+    "firestore.writes": 1_440,
+    "run.requests": 1_440,
+    "run.vcpu_seconds": 144,
+    "run.gib_seconds": 72,
+}
+"""What one paired phone takes, a day."""
+
+QUESTIONS: Vector = {
+    "firestore.reads": 2_000,
+    "run.requests": 100,
+    "run.vcpu_seconds": 50,
+    "run.gib_seconds": 25,
+}
+"""What its owner's questions take, a day."""
+
+WATCH: Vector = {
+    # A tick each minute reads what is configured; a sweep each ten minutes looks what is overdue.
+    "firestore.reads": 1_440 + 3 * 144,
+    "firestore.writes": 144,
+    "run.requests": 1_440 + 144,
+    "run.vcpu_seconds": 0.1 * 1_440 + 0.5 * 144,
+    "run.gib_seconds": 0.5 * (0.1 * 1_440 + 0.5 * 144),
+    "tasks.operations": 144,
+}
+"""What looking after collectors takes by itself, a day."""
+
+
+@cache
+def free_tier() -> Mapping[str, Allowance]:
+    """Each allowance by its name."""
+    return msgspec.json.decode(FREE_TIER.read_bytes(), type=dict[str, Allowance])
+
+
+def pool_of(phones: int, used: Vector) -> Pool:
+    """phones: that are paired. used: of each allowance in its window, as far as is known."""
+    forecast = dict(QUESTIONS)
+    for name, amount in PHONE.items():
+        forecast[name] = forecast.get(name, 0.0) + phones * amount
+    return Pool(free_tier(), used, forecast, WATCH)

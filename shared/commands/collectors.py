@@ -1,0 +1,350 @@
+"""Collectors: what is configured, how each is, and what may be changed of it."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from shared.collecting import configuring
+from shared.collecting.collecting import Collecting
+from shared.collecting.pool import free_tier, pool_of
+from shared.collecting.slots import slot_of
+from shared.commands.access import access_of
+from shared.commands.answers import (
+    Applied,
+    CollectorIs,
+    CollectorState,
+    PlanState,
+    QuotaUser,
+    QuotaWindow,
+    WhatIf,
+)
+from shared.commands.errors import Refused
+from shared.ha.changes import (
+    BadChange,
+    Change,
+    find,
+    read_change,
+    with_collector,
+    without_collector,
+)
+from shared.ha.changes import what_if as hypothesis
+from shared.ha.collectors import (
+    COLLECTORS,
+    MOST,
+    BadCollector,
+    Caps,
+    Collector,
+    Collectors,
+    Declared,
+    checked_id,
+    offset_of,
+)
+from shared.ha.planner import Line, Overcommitted, Plan, Pool, plan, users
+from shared.ha.schedules import BadSchedule
+from shared.node import Node
+from shared.services.protocol import BadOptions, Service
+from shared.store.changing import current
+from shared.work.jobs import Job, State
+
+Services = Mapping[str, Service]
+
+
+class DeclaredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of collectors: all there shall be, without their secrets."""
+
+    collectors: dict[str, Declared] = {}
+    tolerate: int = 1
+    quotas: dict[str, float] = {}
+
+
+# What there is
+
+
+def collector_states(node: Node, collecting: Collecting) -> list[CollectorState]:
+    """By name."""
+    config, now = config_of(node), node.clock()
+    return [
+        state_of(id, collector, collecting.job(id), now)
+        for id, collector in sorted(config.collectors.items())
+    ]
+
+
+def config_of(node: Node) -> Collectors:
+    return current(node.store, COLLECTORS, Collectors())
+
+
+def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> CollectorState:
+    """job: of its runs, if there was one."""
+    slots = collector.slots
+    following = None if collector.paused else slots.next(now, offset_of(id, slots))
+    state = _state(collector, job, now)
+    return CollectorState(
+        collector=id,
+        service=collector.service,
+        schedule=collector.schedule,
+        zone=collector.zone,
+        level=collector.level,
+        priority=collector.priority,
+        state=state,
+        slot=slot_of(job) if job is not None else None,
+        changed=job.changed if job is not None else None,
+        next=following,
+        new=job.progress.new if job is not None else {},
+        error=job.last_error if job is not None else None,
+        fix=_FIXES.get(state, "").format(id=id) or None,
+    )
+
+
+def _state(collector: Collector, job: Job | None, now: datetime) -> CollectorIs:
+    if collector.paused:
+        return "paused"
+    if job is None:
+        return "new"
+    if job.state in ("done", "failed") and job.due is not None and now >= job.due:
+        return "late"
+    return _OF_JOBS[job.state]
+
+
+_OF_JOBS: Mapping[State, CollectorIs] = {
+    "ready": "waiting",
+    "running": "running",
+    "paused": "paused",
+    "cancelled": "failed",
+    "failed": "failed",
+    "done": "done",
+}
+
+_FIXES = {
+    "failed": "mend what it says; the next slot tries again",
+    "late": "see that the node runs: yurt doctor",
+}
+
+
+# What is changed
+
+
+def add(
+    node: Node, services: Services, id: str, declared: Declared, secret: str | None
+) -> CollectorState:
+    """`Refused` if there is one of that name, or it cannot be so, or no plan would be left."""
+
+    def added(config: Collectors) -> Collectors:
+        if id in config.collectors:
+            raise BadCollector(
+                f"there is a collector {id!r} already; to change it: yurt collectors change {id}"
+            )
+        if len(config.collectors) >= MOST:
+            raise BadCollector(f"there are {MOST} collectors, and no more fit")
+        return with_collector(config, checked_id(id), kept)
+
+    _check_options(services, id, declared)
+    sealed = _sealed(node, secret)
+    kept = Collector(**_members(declared), created=node.clock(), sealed=sealed)
+    _apply(node, [added])
+    return state_of(id, kept, None, node.clock())
+
+
+def change(
+    node: Node,
+    services: Services,
+    id: str,
+    changes: Mapping[str, Any],
+    options: Mapping[str, Any],
+    caps: Mapping[str, Any],
+    secret: str | None,
+) -> None:
+    """changes: members of `Declared` that are to be others. options, caps: of these."""
+
+    def changed(config: Collectors) -> Collectors:
+        held = find(config, id)
+        made = replace(
+            held,
+            **changes,
+            options={**held.options, **options},
+            caps=_convert({**asdict(held.caps), **caps}, Caps, f"caps of {id}"),
+        )
+        made = _convert(msgspec.to_builtins(made), Collector, id)
+        _check_options(services, id, made)
+        return with_collector(config, id, replace(made, sealed=sealed or held.sealed))
+
+    sealed = _sealed(node, secret)
+    _apply(node, [changed])
+
+
+def remove(node: Node, id: str) -> None:
+    """What it has brought stays."""
+
+    def removed(config: Collectors) -> Collectors:
+        find(config, id)
+        return without_collector(config, id)
+
+    _apply(node, [removed])
+
+
+def pause(node: Node, id: str, *, paused: bool) -> None:
+    def changed(config: Collectors) -> Collectors:
+        return with_collector(config, id, replace(find(config, id), paused=paused))
+
+    _apply(node, [changed])
+
+
+def apply(node: Node, services: Services, text: str, name: str) -> Applied:
+    """Makes what is configured match a file, all of it or nothing. Secrets are kept by name."""
+    try:
+        wanted = msgspec.convert(tomllib.loads(text), DeclaredFile)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Refused(f"{name} cannot be used: {error}") from None
+    for id, declared in wanted.collectors.items():
+        _check_options(services, id, declared)
+    unknown = wanted.quotas.keys() - free_tier().keys()
+    if unknown:
+        raise Refused(f"{name}: no allowance is called {', '.join(sorted(unknown))}")
+    now, before = node.clock(), Collectors()
+
+    def applied(config: Collectors) -> Collectors:
+        nonlocal before
+        before = made = config
+        made = replace(made, collectors={}, tolerate=wanted.tolerate, quotas=wanted.quotas)
+        for id, declared in wanted.collectors.items():
+            held = config.collectors.get(id)
+            kept = Collector(
+                **_members(declared),
+                created=held.created if held else now,
+                sealed=held.sealed if held else None,
+            )
+            made = with_collector(made, checked_id(id), kept)
+        return made
+
+    found = _apply(node, [applied])
+    after = found.collectors
+    there = before.collectors
+    return Applied(
+        added=sorted(after.keys() - there.keys()),
+        changed=sorted(id for id in after.keys() & there.keys() if after[id] != there[id]),
+        removed=sorted(there.keys() - after.keys()),
+        without_secret=sorted(id for id, collector in after.items() if collector.sealed is None),
+    )
+
+
+def _members(declared: Declared) -> dict[str, Any]:
+    return {name: getattr(declared, name) for name in Declared.__struct_fields__}
+
+
+def _sealed(node: Node, secret: str | None) -> str | None:
+    return None if secret is None else node.sealing_key().seal(secret.encode())
+
+
+def _convert(value: Any, type: Any, about: str) -> Any:
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise BadCollector(f"{about}: {error}") from None
+
+
+def _check_options(services: Services, id: str, declared: Declared) -> None:
+    service = services.get(declared.service)
+    if service is None:
+        raise Refused(
+            f"{id}: there is no service {declared.service!r}; there is {', '.join(services)}"
+        )
+    try:
+        service.checked(declared.options)
+    except BadOptions as error:
+        raise Refused(f"{id}: {error}") from None
+
+
+def _apply(node: Node, changes: Sequence[Change]) -> Collectors:
+    """What is configured afterwards. `Refused`."""
+    try:
+        found = configuring.apply(node.store, changes, lambda: pool(node), node.clock)
+    except Overcommitted as refused:
+        raise Refused(overcommitted_text(refused)) from refused
+    except (BadChange, BadCollector, BadSchedule) as error:
+        raise Refused(str(error)) from error
+    node.configured.forget()
+    return found.changed
+
+
+# The plan
+
+
+def pool(node: Node) -> Pool:
+    phones = sum(device.current is not None for device in access_of(node).devices.values())
+    return pool_of(phones, {})
+
+
+def plan_state(node: Node) -> PlanState:
+    config = config_of(node)
+    return _plan_state(plan(config, pool(node), node.clock()), config)
+
+
+def what_if(node: Node, texts: Sequence[str]) -> WhatIf:
+    """What would come of changes, which are not made. `Refused` for words that say none."""
+    config = config_of(node)
+    try:
+        changes = [read_change(text, free_tier()) for text in texts]
+        found = hypothesis(config, changes, pool(node), node.clock())
+    except (BadChange, BadCollector, BadSchedule) as error:
+        raise Refused(str(error)) from error
+    return WhatIf(
+        before=_plan_state(found.before, config) if found.before is not None else None,
+        after=_plan_state(found.after, found.changed),
+        refused=overcommitted_text(found.refused) if found.refused is not None else None,
+    )
+
+
+def _plan_state(made: Plan, config: Collectors) -> PlanState:
+    return PlanState(
+        state=made.state,
+        generation=made.generation,
+        made=made.made,
+        tolerate=made.tolerate,
+        failures_tolerated=made.failures_tolerated,
+        protected=made.protected,
+        windows=[_window(line, made, config) for line in made.lines],
+    )
+
+
+def _window(line: Line, made: Plan, config: Collectors) -> QuotaWindow:
+    return QuotaWindow(
+        quota=line.dimension,
+        unit=free_tier()[line.dimension].unit,
+        window=line.window,
+        start=line.start,
+        end=line.end,
+        capacity=line.capacity,
+        used=line.used,
+        forecast=line.forecast,
+        watch=line.watch,
+        protected=line.protected,
+        recoveries=line.need(made.wanted) - line.base,
+        failures_tolerated=line.tolerated,
+        users=[QuotaUser(collector=id, need=need) for id, need in users(line, config)],
+    )
+
+
+def overcommitted_text(error: Overcommitted) -> str:
+    """Which quota, in which window, the need and what there is, who takes it, what would do."""
+    line, allowance = error.line, free_tier()[error.dimension]
+    when = {
+        "day": f"on the day that begins {line.start:%Y-%m-%d %H:%M} UTC",
+        "month": f"in the month from {line.start:%Y-%m-%d}",
+        "stock": "of what is kept",
+    }[error.window]
+    takes = ", ".join(f"{r.collector} {r.need:g}" for r in line.recoveries[:3])
+    tolerated = (
+        "not even runs without a failure would fit"
+        if error.failures_tolerated is None
+        else f"at most {error.failures_tolerated} failures would be tolerable"
+    )
+    return (
+        f"that would leave no plan: {error.need:,.6g} {allowance.unit} of {error.dimension} are "
+        f"needed {when}, and {error.have:,.6g} may be planned with; {tolerated} (the dearest "
+        f"recoveries: {takes or 'none'}). Less often, lower caps, best-effort, or another "
+        "collector less: try it with yurt what-if"
+    )

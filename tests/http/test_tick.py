@@ -1,0 +1,61 @@
+"""`tick` over HTTP, as Cloud Scheduler calls it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from werkzeug.test import Client, TestResponse
+from werkzeug.wrappers import Request
+
+from shared.ha.collectors import COLLECTORS, Collector, Collectors
+from shared.http.tick import tick
+from shared.node import Node, open_node
+from shared.settings import Settings
+from shared.store.protocol import StoreUnavailable
+
+NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
+SLOT = 1_795_608_000_000_000
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = open_node(Settings(data=tmp_path), lambda: NOW)
+    created = NOW - timedelta(days=1)
+    due = Collector(service="imap", schedule="0 12 * * *", created=created)
+    later = Collector(service="imap", schedule="5 12 * * *", created=created)
+    paused = Collector(service="imap", schedule="0 12 * * *", created=created, paused=True)
+    written = Collectors(collectors={"due": due, "later": later, "paused": paused})
+    node.store.write(COLLECTORS, written, over=None)
+    yield node
+    node.close()
+
+
+def called(node: Node, path: str = "/", method: str = "POST") -> TestResponse:
+    return Client(Request.application(lambda request: tick(node, request))).open(
+        path, method=method
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/tick", "/tick/"])
+def test_what_is_due_becomes_a_task_once(node: Node, path: str) -> None:
+    answer = called(node, path)
+    assert (answer.status_code, answer.json) == (200, {"added": [f"collector-due-{SLOT}"]})
+    assert called(node, path).json == {"added": []}
+    assert [task.name for task in node.slots_queue.waiting()] == [f"collector-due-{SLOT}"]
+
+
+@pytest.mark.parametrize(("path", "method", "status"), [("/", "GET", 405), ("/x", "POST", 404)])
+def test_what_is_not_answered(node: Node, path: str, method: str, status: int) -> None:
+    assert called(node, path, method).status_code == status
+
+
+def test_while_the_store_is_away_it_shall_be_called_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the store cannot be reached")
+
+    monkeypatch.setattr(node.store, "read", away)
+    assert called(node).status_code == 503
+    assert list(node.slots_queue.waiting()) == []
