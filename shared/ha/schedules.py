@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
 from shared.model.time import EPOCH
 
 SHORTEST = timedelta(minutes=1)
@@ -62,8 +60,8 @@ class Schedule:
     def last(self, until: datetime, offset: timedelta) -> datetime:
         """The last slot that was not after then."""
         if self.every is None:
-            local = (until + timedelta(microseconds=1)).astimezone(ZoneInfo(self.zone))
-            return next(CronSim(self.cron, local, reverse=True)).astimezone(UTC)
+            after = until + timedelta(microseconds=1)
+            return next(self._cron(after, reverse=True)).astimezone(UTC)
         return EPOCH + offset + ((until - EPOCH - offset) // self.every) * self.every
 
     def count(self, start: datetime, end: datetime, offset: timedelta) -> int:
@@ -73,8 +71,10 @@ class Schedule:
         before = EPOCH + offset
         return -((before - end) // self.every) + (before - start) // self.every
 
-    def _cron(self, after: datetime) -> Iterator[datetime]:
-        return CronSim(self.cron, after.astimezone(ZoneInfo(self.zone)))
+    def _cron(self, after: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+        from cronsim import CronSim  # functions that know collectors only by name do without it
+
+        return CronSim(self.cron, after.astimezone(ZoneInfo(self.zone)), reverse=reverse)
 
 
 @lru_cache(maxsize=4096)
@@ -119,6 +119,8 @@ def _zone(name: str) -> str:
 
 
 def _checked(found: Schedule, text: str) -> Schedule:
+    from cronsim import CronSim, CronSimError
+
     try:
         first = next(CronSim(found.cron, datetime(2024, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:

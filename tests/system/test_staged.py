@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -23,6 +23,7 @@ from google.cloud import storage
 
 from infra.runtime import command, environment, variables
 from infra.staging import Staged, functions, stage
+from shared.ha.collectors import COLLECTORS, Collector, Collectors
 from shared.http.media import FINALIZED
 from shared.imports.beginning import begin_upload, upload_job
 from shared.model.access import Device, OwnerToken, token_hash
@@ -222,10 +223,23 @@ def work_runs_a_chunk_and_sweeps(cloud: Cloud, url: str, at: int) -> None:
     assert ask(f"{url}/sweep", "nobody", b"")[0] == 200
 
 
+def tick_makes_what_is_due_a_task(cloud: Cloud, url: str, at: int) -> None:
+    if cloud.node.store.read(Collectors, COLLECTORS) is None:
+        created = cloud.node.clock() - timedelta(days=1)
+        due = Collector(service="imap", schedule="* * * * *", created=created)
+        cloud.node.store.write(COLLECTORS, Collectors(collectors={"mail": due}), over=None)
+    status, answer = ask(url, "nobody", b"")
+    assert status == 200
+    added = json.loads(answer)["added"]
+    names = {*added, *(task.name for task in cloud.node.slots_queue.waiting())}
+    assert [name for name in names if name.startswith("collector-mail-")]
+
+
 TALKS: dict[str, Callable[[Cloud, str, int], None]] = {
     "ingest": ingest_keeps_a_report,
     "media": media_begins_an_import,
     "query": query_gives_a_report_back,
+    "tick": tick_makes_what_is_due_a_task,
     "upload": upload_brings_a_file_to_its_import,
     "work": work_runs_a_chunk_and_sweeps,
 }
