@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.collecting import slots
+from shared.collecting.work import step_of
 from shared.ha.collectors import Collectors
 from shared.ha.planner import ATTEMPTS
 from shared.store.protocol import Store
@@ -14,6 +15,10 @@ from shared.work.jobs import Job
 AGAIN_AFTER = timedelta(minutes=2)
 """A slot that failed is tried again so much later, `ATTEMPTS` times in all: a service that was away
 for a moment is back by then, and one that is away for longer is not beset."""
+
+
+_ENDING = 3
+"""Documents that the end of a run writes: its own, and packs of raws."""
 
 
 @dataclass(slots=True)
@@ -57,7 +62,9 @@ def kind(config: Callable[[], Collectors]) -> Kind:
         if collector is None:
             return None
         had = collector.caps
-        return Budget(seconds=had.seconds, reads=had.reads, writes=had.writes)
+        # It ends while one step, and what ends a run, still fit.
+        writes = max(1, had.writes - step_of(had) - _ENDING)
+        return Budget(seconds=had.seconds, reads=had.reads, writes=writes)
 
     return Kind(
         family=slots.FAMILY,

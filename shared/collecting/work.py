@@ -4,14 +4,19 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.ha.collectors import Collector, Collectors
+from shared.ha.collectors import Caps, Collector, Collectors
 from shared.imports.rejecting import reject_of
 from shared.model.profile import Profile
 from shared.model.records import AnyRecord
-from shared.model.steps import Step
+from shared.model.steps import STEP_RECORDS, Step
 from shared.sealing import BadMasterKey, CannotUnseal, MasterKey
 from shared.services.protocol import Asked, BadOptions, CannotBeAsked, NotLetIn, Service
 from shared.work.works import CannotGoOn, Part
+
+
+def step_of(caps: Caps) -> int:
+    """How many records a step shall have, so that one more cannot make a run exceed its caps."""
+    return min(STEP_RECORDS, max(1, caps.writes // 4))
 
 
 class CollectWork:
@@ -62,6 +67,7 @@ class CollectWork:
             cursor=cursor,
             now=self._clock(),
             profile=self._profile(),
+            most=step_of(collector.caps),
         )
 
     def _secret(self, id: str, collector: Collector) -> str | None:

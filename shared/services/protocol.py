@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.model.profile import Profile
-from shared.model.steps import Step
+from shared.model.steps import STEP_RECORDS, Step
 
 ANSWER_WITHIN = 20.0
 """Seconds that a service may be silent. A run's lease is renewed between steps, so each request and
@@ -32,7 +32,8 @@ class Asked:
 
     options: as `Service.checked` gave them back. secret: a password or token, None if there is
     none. cursor: of the last step that was committed, perhaps long ago; None the first time. now:
-    what counts as the future. profile: for local times and numbers.
+    what counts as the future. profile: for local times and numbers. most: records in a step, about:
+    what one run may write is bounded, and a step is not divided.
     """
 
     collector: str
@@ -41,6 +42,7 @@ class Asked:
     cursor: str | None
     now: datetime
     profile: Profile
+    most: int = STEP_RECORDS
 
 
 class Service(Protocol):
@@ -60,8 +62,8 @@ class Service(Protocol):
         ...
 
     def steps(self, asked: Asked) -> Iterator[Step]:
-        """What is new since the cursor, in steps of at most about `STEP_RECORDS` and `STEP_BYTES`;
-        it ends when the service has nothing more now.
+        """What is new since the cursor, in steps of about `asked.most` records and `STEP_BYTES` at
+        most; it ends when the service has nothing more now.
 
         Going on from the cursor of any step gives the same records as going on without a stop: a
         run may die between any two, and the next begins at the last that was committed. The cursor

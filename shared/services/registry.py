@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from shared.services import imap
 from shared.services.protocol import Service
 
-SERVICES: Mapping[str, Service] = {}
+SERVICES: Mapping[str, Service] = {service.NAME: service for service in (imap,)}
