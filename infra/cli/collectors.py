@@ -254,10 +254,9 @@ def _pause(session: Session, name: str, *, paused: bool) -> None:
 
 def _list(session: Session, as_json: bool) -> None:
     from shared.commands.collectors import collector_states
-    from shared.workshop import collecting_of
 
     with session.node() as node:
-        states = collector_states(node, collecting_of(node))
+        states = collector_states(node)
         zone = session.profile(node).tzinfo()
     if as_json:
         print_json(states)

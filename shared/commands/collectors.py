@@ -10,9 +10,8 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
-from shared.collecting.collecting import Collecting
 from shared.collecting.pool import free_tier, pool_of
-from shared.collecting.slots import slot_of
+from shared.collecting.slots import FAMILY, slot_of
 from shared.commands.access import access_of
 from shared.commands.answers import (
     Applied,
@@ -65,13 +64,18 @@ class DeclaredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 # What there is
 
 
-def collector_states(node: Node, collecting: Collecting) -> list[CollectorState]:
+def collector_states(node: Node) -> list[CollectorState]:
     """By name."""
     config, now = config_of(node), node.clock()
     return [
-        state_of(id, collector, collecting.job(id), now)
+        state_of(id, collector, _job(node, id), now)
         for id, collector in sorted(config.collectors.items())
     ]
+
+
+def _job(node: Node, id: str) -> Job | None:
+    held = node.store.control(Job, FAMILY, id)
+    return held.document if held is not None else None
 
 
 def config_of(node: Node) -> Collectors:

@@ -12,10 +12,10 @@ from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
 from shared.blobs.protocol import BlobsError, BlobsUnavailable
-from shared.commands.answers import DeviceState, JobState
+from shared.commands.answers import CollectorState, DeviceState, JobState, PlanState, WhatIf
 from shared.commands.devices import device_states
 from shared.formats import csv, geojson, gpx, json, owntracks
-from shared.http import blobs, jobs, locations, openapi, records
+from shared.http import blobs, collectors, jobs, locations, openapi, records
 from shared.http.compressing import compressed
 from shared.http.credentials import check_owner
 from shared.http.errors import Problem, unavailable
@@ -172,6 +172,30 @@ ROUTES: tuple[Route[Any], ...] = (
         answers={JSON: JobState},
         answer=jobs.job,
         errors=(*ERRORS, 404),
+    ),
+    Route(
+        name="collectors",
+        path="/collector",
+        summary="What is fetched from services on a schedule, and how it goes",
+        parameters=NoParameters,
+        answers={JSON: list[CollectorState]},
+        answer=collectors.collectors,
+    ),
+    Route(
+        name="plan",
+        path="/plan",
+        summary="Whether the quotas hold what is protected, and how many failures besides",
+        parameters=NoParameters,
+        answers={JSON: PlanState},
+        answer=collectors.plan,
+    ),
+    Route(
+        name="what_if",
+        path="/what-if",
+        summary="What changes would do to the plan; nothing is changed",
+        parameters=collectors.WhatIfParameters,
+        answers={JSON: WhatIf},
+        answer=collectors.what_if,
     ),
     Route(
         name="openapi",
