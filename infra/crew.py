@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from infra.running import turn_at_jobs
 from shared.blobs.protocol import BlobsError
 from shared.collecting.collecting import Collecting
+from shared.collecting.monitor import Monitor
+from shared.ha.watching import Alert
 from shared.http.work import Call, called
 from shared.node import Node
 from shared.queue import worker
@@ -69,6 +72,7 @@ class Crew(NamedTuple):
             threading.Thread(target=self._run_slots, name="crew-slots"),
             threading.Thread(target=self._sweep_each, name="crew-sweep"),
             threading.Thread(target=self._tick_each, name="crew-tick"),
+            threading.Thread(target=self._watch_each, name="crew-watch"),
         ]
         for thread in threads:
             thread.start()
@@ -114,11 +118,23 @@ class Crew(NamedTuple):
             with _logged():
                 self.collecting.tick()
 
+    def _watch_each(self) -> None:
+        every = timedelta(seconds=self.sweep_each)
+        monitor = Monitor(self.node.store, self.collecting, self.node.clock, every, _told)
+        while not self.stopping.wait(self.sweep_each):
+            with _logged():
+                monitor.sweep()
+
     def _sweep_each(self) -> None:
         while not self.stopping.wait(self.sweep_each):
             with _logged():
                 self._recover()
                 sweep(self.node, self.engine)
+
+
+def _told(alert: Alert) -> bool:
+    _log.warning("%s", alert.text)
+    return True
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """From what is due to runs: the ticks, and the beginning of a slot."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -54,9 +55,20 @@ def tick(queue: Queue, config: Collectors, now: datetime) -> list[str]:
     return added
 
 
-def slot_task(id: str, slot: datetime) -> Task:
+def slot_task(id: str, slot: datetime, again: int = 0) -> Task:
+    """again: the number of the restart, whose name must be another."""
     micros = to_micros(slot)
-    return Task(f"{FAMILY}-{id}-{micros}", "work", {FAMILY: id, "slot": micros})
+    name = f"{FAMILY}-{id}-{micros}"
+    return Task(f"{name}-r{again}" if again else name, "work", {FAMILY: id, "slot": micros})
+
+
+_NAME = re.compile(rf"{FAMILY}-(.+)-(?:[0-9]{{15,}}(?:-r[0-9]+)?|[0-9]+-[0-9a-f]{{12}})")
+
+
+def collector_in(task: str) -> str | None:
+    """Whose task it is, by its name."""
+    found = _NAME.fullmatch(task)
+    return found[1] if found else None
 
 
 def beginning(
@@ -101,13 +113,36 @@ def slot_of(job: Job) -> datetime:
 
 
 def looked_after(config: Collectors, job: Job) -> datetime | None:
-    """When somebody has to look whether the next slot was done; None for what nobody waits for.
-
-    A little after the slot and its grace, which are all that is promised.
-    """
+    """When somebody has to look whether the next slot was done: once it and its grace are over; at
+    one that failed, at once. None for what nobody waits for."""
     collector = config.collectors.get(str(job.spec["collector"]))
     if collector is None or collector.paused:
         return None
+    if job.state == "failed":
+        return job.changed
+    return _promised(collector, str(job.spec["collector"]), slot_of(job))
+
+
+def enrolled(id: str, collector: Collector, job: Job | None, now: datetime) -> Job:
+    """The control document of a collector that was added: it is looked after from its first slot.
+
+    job: of an earlier one of that id, which commits no more.
+    """
+    token = job.token + 1 if job is not None else 0
+    spec = {"collector": id, "slot": to_micros(now)}
+    due = None if collector.paused else _promised(collector, id, now)
+    return Job(
+        work=WORK, title=id, created=now, changed=now, spec=spec, state="done", token=token, due=due
+    )
+
+
+def rescheduled(id: str, collector: Collector, job: Job, now: datetime) -> Job:
+    """The same of one that goes on after a pause, or by another schedule."""
+    due = None if collector.paused else _promised(collector, id, max(now, slot_of(job)))
+    return replace(job, due=due)
+
+
+def _promised(collector: Collector, id: str, after: datetime) -> datetime:
+    """When the first slot after then, and its grace, are over."""
     slots = collector.slots
-    following = slots.next(slot_of(job), offset_of(job.spec["collector"], slots))
-    return following + timedelta(seconds=collector.grace)
+    return slots.next(after, offset_of(id, slots)) + timedelta(seconds=collector.grace)

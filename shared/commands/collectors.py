@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
 from shared.collecting.pool import free_tier, pool_of
-from shared.collecting.slots import FAMILY, slot_of
+from shared.collecting.slots import FAMILY, enrolled, rescheduled, slot_of
 from shared.commands.access import access_of
 from shared.commands.answers import (
     Applied,
@@ -48,6 +48,7 @@ from shared.ha.schedules import BadSchedule
 from shared.node import Node
 from shared.services.protocol import BadOptions, Service
 from shared.store.changing import current
+from shared.store.protocol import Conflict
 from shared.work.jobs import Job, State
 
 Services = Mapping[str, Service]
@@ -95,7 +96,7 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
         level=collector.level,
         priority=collector.priority,
         state=state,
-        slot=slot_of(job) if job is not None else None,
+        slot=slot_of(job) if job is not None and job.token else None,
         changed=job.changed if job is not None else None,
         next=following,
         new=job.progress.new if job is not None else {},
@@ -107,9 +108,9 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
 def _state(collector: Collector, job: Job | None, now: datetime) -> CollectorIs:
     if collector.paused:
         return "paused"
-    if job is None:
+    if job is None or (job.token == 0 and job.due is not None and now < job.due):
         return "new"
-    if job.state in ("done", "failed") and job.due is not None and now >= job.due:
+    if job.state == "done" and job.due is not None and now >= job.due:
         return "late"
     return _OF_JOBS[job.state]
 
@@ -150,6 +151,7 @@ def add(
     sealed = _sealed(node, secret)
     kept = Collector(**_members(declared), created=node.clock(), sealed=sealed)
     _apply(node, [added])
+    _enrol(node, id, kept)
     return state_of(id, kept, None, node.clock())
 
 
@@ -177,7 +179,7 @@ def change(
         return with_collector(config, id, replace(made, sealed=sealed or held.sealed))
 
     sealed = _sealed(node, secret)
-    _apply(node, [changed])
+    _reschedule(node, id, _apply(node, [changed]).collectors[id])
 
 
 def remove(node: Node, id: str) -> None:
@@ -194,7 +196,7 @@ def pause(node: Node, id: str, *, paused: bool) -> None:
     def changed(config: Collectors) -> Collectors:
         return with_collector(config, id, replace(find(config, id), paused=paused))
 
-    _apply(node, [changed])
+    _reschedule(node, id, _apply(node, [changed]).collectors[id])
 
 
 def apply(node: Node, services: Services, text: str, name: str) -> Applied:
@@ -227,12 +229,43 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
     found = _apply(node, [applied])
     after = found.collectors
     there = before.collectors
+    for id, collector in after.items():
+        if id not in there:
+            _enrol(node, id, collector)
+        elif collector != there[id]:
+            _reschedule(node, id, collector)
     return Applied(
         added=sorted(after.keys() - there.keys()),
         changed=sorted(id for id in after.keys() & there.keys() if after[id] != there[id]),
         removed=sorted(there.keys() - after.keys()),
         without_secret=sorted(id for id, collector in after.items() if collector.sealed is None),
     )
+
+
+def _enrol(node: Node, id: str, collector: Collector) -> None:
+    """So that it is missed even if its first slot never comes. One of that name that was there
+    before has read elsewhere, and commits no more."""
+    while True:
+        held = node.store.control(Job, FAMILY, id)
+        made = enrolled(id, collector, held.document if held else None, node.clock())
+        if _written(node, id, held.version if held else None, made):
+            return
+
+
+def _reschedule(node: Node, id: str, collector: Collector) -> None:
+    held = node.store.control(Job, FAMILY, id)
+    if held is None or held.document.is_held(node.clock()):
+        return  # its run knows better when it ends
+    # If a run began meanwhile, it knows better, too.
+    _written(node, id, held.version, rescheduled(id, collector, held.document, node.clock()))
+
+
+def _written(node: Node, id: str, over: str | None, job: Job) -> bool:
+    try:
+        node.store.commit(FAMILY, id, over, lambda _: job)
+    except Conflict:
+        return False
+    return True
 
 
 def _members(declared: Declared) -> dict[str, Any]:

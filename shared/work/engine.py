@@ -456,6 +456,11 @@ class Engine:
         left = [each for each in unsettled if each.document.lease or each.document.state in ENDED]
         return [found.id for found in left if self._revive(found, set(), dead=True)]
 
+    def revive(self, id: str) -> bool:
+        """Lets a job go on whose run is silent, though it may only be slow: it commits no more."""
+        held = self.store.control(Job, self.kind.family, id)
+        return held is not None and self._revive(Found(id, *held), set(), dead=True)
+
     def _revive(self, found: Found[Job], tasks: set[str], *, dead: bool = False) -> bool:
         job, now = found.document, self.clock()
         held = Versioned(job, found.version)
