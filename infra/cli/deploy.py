@@ -321,11 +321,15 @@ def telling_what_is_left(steps: "Sequence[Step]", lines: "Lines", goes_on: str) 
     from infra.cloud.remedies import explained
     from infra.cloud.smoke import SmokeTestFailed
     from shared.commands.errors import Failed
+    from shared.store.protocol import StoreError
 
     try:
         yield
-    except SmokeTestFailed as error:
-        raise Failed(f"all steps are done, but the node does not work yet: {error}") from error
+    except (SmokeTestFailed, StoreError) as error:
+        raise Failed(
+            f"all steps are done, but the node could not be tried out: {error}. The same command "
+            f"{goes_on}"
+        ) from error
     except StepFailed as error:
         raise Failed(
             f"{error.step.title}: {explained(error.cause)}.\n"

@@ -1,5 +1,6 @@
 """`yurt undeploy`: takes a node in the cloud down, and keeps what it collected."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,8 @@ from infra.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from infra.cloud.api import Api
+    from infra.cloud.preflight import Project
     from infra.cloud.steps import Step
 
 
@@ -38,11 +41,10 @@ def undeploy(session: Session, project: str, region: str | None, yes: bool) -> N
     """
     from infra.cli.telling import Lines
     from infra.cloud.executor import Executor
-    from infra.cloud.preflight import looked_at
 
     with in_plain_words():
         doors = session.cloud(project)
-        node = looked_up(doors, looked_at, Asked(region))
+        node = looked_up(doors, partial(_there, named=region is not None), Asked(region))
         steps = [step for step in node.steps() if step.is_removable]
         if not yes:
             _ask(session, project, steps)
@@ -50,6 +52,20 @@ def undeploy(session: Session, project: str, region: str | None, yes: bool) -> N
         with telling_what_is_left(steps, lines, "goes on where it was"):
             Executor(doors.api, doors.gcloud, lines).remove(steps)
         click.echo(f"\nThe node in {project} is down. What stays, by your leave:\n{_kept(steps)}")
+
+
+def _there(api: "Api", named: bool) -> "Project":
+    """named: whether its owner said where it was, so that it is looked for there all the same."""
+    from infra.cloud.preflight import looked_at
+    from infra.cloud.steps import Blocked
+
+    project = looked_at(api)
+    if project.place is None and not named:
+        raise Blocked(
+            f"there is no node of Yurt in {api.project}: neither its bucket nor a function; if you "
+            "deleted these yourself, say where it was with --region"
+        )
+    return project
 
 
 def _ask(session: Session, project: str, steps: "Sequence[Step]") -> None:

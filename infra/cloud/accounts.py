@@ -5,7 +5,14 @@ from typing import Any
 
 from infra.cloud.api import Api, Call, part
 from infra.cloud.deployment import Deployment, member
-from infra.cloud.steps import Change, Step
+from infra.cloud.steps import Blocked, Change, Step
+
+_MARK = "Yurt: "
+"""What the names for people of our accounts begin with."""
+
+
+def _is_ours(account: Mapping[str, Any]) -> bool:
+    return str(account.get("displayName", "")).startswith(_MARK)
 
 
 class ServiceAccounts(Step):
@@ -24,20 +31,35 @@ class ServiceAccounts(Step):
 
     def decide(self, found: Any) -> Sequence[Change]:
         there = {account["email"]: account for account in found}
+        for email in self._purposes:
+            if email in there and not _is_ours(there[email]):
+                raise Blocked(
+                    f"a service account {email} is there that Yurt did not make; delete it (gcloud "
+                    f"iam service-accounts delete {email} --project={self._deployment.project}), "
+                    "or deploy to a project of its own"
+                )
         disabled = [email for email in self._purposes if there.get(email, {}).get("disabled")]
         return [
             *(self._created(email) for email in self._purposes if email not in there),
             *(self._asked(email, "enable", "POST", ":enable") for email in disabled),
+            # Of functions that are no more.
+            *(change for change in self.removal(found) if change.act not in self._kept()),
         ]
 
     def removal(self, found: Any) -> Sequence[Change]:
-        emails = (account["email"] for account in found)
-        ours = [email for email in emails if self._deployment.is_ours(member(email))]
+        ours = [
+            account["email"]
+            for account in found
+            if self._deployment.is_ours(member(account["email"])) and _is_ours(account)
+        ]
         return [self._asked(email, "delete", "DELETE", "") for email in ours]
+
+    def _kept(self) -> list[object]:
+        return [self._asked(email, "delete", "DELETE", "").act for email in self._purposes]
 
     def _created(self, email: str) -> Change:
         name = email.partition("@")[0]
-        account = {"displayName": f"Yurt: {self._purposes[email]}"}
+        account = {"displayName": f"{_MARK}{self._purposes[email]}"}
         body = {"accountId": name, "serviceAccount": account}
         return Change(f"create {name}", Call("POST", "iam", self._path, body=body))
 

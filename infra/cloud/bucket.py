@@ -34,7 +34,7 @@ class Bucket(Step):
         try:
             return api.get("storage", self._path)
         except ApiError as error:
-            if error.status == 403 and error.reason != "SERVICE_DISABLED":
+            if error.status == 403 and "storage.buckets.get" in error.message:
                 raise self._is_taken() from error
             raise
 
@@ -100,17 +100,17 @@ class Bucket(Step):
     def _is_not_ours(self) -> Blocked:
         label, value = MARK
         return Blocked(
-            f"a bucket {self._deployment.bucket} is there that Yurt did not make; name another "
-            "with --bucket, which is then created, or, if what it holds may be mixed with the "
-            "node's and its lifecycle, CORS and soft delete be replaced, give it over: gcloud "
-            f"storage buckets update gs://{self._deployment.bucket} "
-            f"--update-labels={label}={value}"
+            f"the bucket {self._deployment.bucket} is there and has no label {label}={value}. If "
+            "it is this node's and lost it, or may become its, with its lifecycle, CORS and soft "
+            f"delete replaced: gcloud storage buckets update gs://{self._deployment.bucket} "
+            f"--update-labels={label}={value}. If it is somebody else's, name another with "
+            "--bucket, which is then created"
         )
 
     def _is_taken(self) -> Blocked:
         return Blocked(
-            f"the name {self._deployment.bucket} is taken by a bucket that is not this project's; "
-            "name another with --bucket"
+            f"the name {self._deployment.bucket} is taken by a bucket that is not this project's, "
+            "or that you may not look at; name another with --bucket"
         )
 
 

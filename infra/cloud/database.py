@@ -10,6 +10,7 @@ from infra.emulators import RULES
 from shared.store.indexes import INDEXES, UNINDEXED
 
 _RELEASE = "cloud.firestore"
+_OURS = "// Yurt's"
 _UNSAID = "DATABASE_EDITION_UNSPECIFIED"
 _RULES_FILE = "firestore.rules"
 
@@ -84,6 +85,7 @@ class Rules(Step):
     def __init__(self, deployment: Deployment) -> None:
         self.title = "Firestore rules"
         self.wanted = "no client may read or write"
+        self.stays = "the rules of Firestore stay, which let no client in, and so do its indexes"
         self._project = part(deployment.project)
         self._source = RULES.read_text("utf-8")
 
@@ -100,6 +102,13 @@ class Rules(Step):
         name, source = found
         if source == self._source:
             return ()
+        if name is not None and _OURS not in source:
+            raise Blocked(
+                "the database has Firestore rules that Yurt did not make, so an app of yours may "
+                "use it, which its rules would shut out; deploy to a project of its own, or, if "
+                f"nobody needs them, write {_OURS!r} in their first line in the console (Firestore "
+                "Database, Security): then they are replaced"
+            )
         file = {"name": _RULES_FILE, "content": self._source}
         path = f"v1/projects/{self._project}"
         create = Call(

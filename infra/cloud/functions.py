@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from infra.cloud import secrets
+from infra.cloud import policies, secrets
 from infra.cloud.api import Api, ApiError, Call, part
 from infra.cloud.deployment import REPOSITORY, Deployment
+from infra.cloud.policies import Grant, Roles
 from infra.cloud.steps import Blocked, Change, Deploy, Step, Wait
 from infra.declarations import Declaration
 from infra.staging import RUNTIME, Staged
@@ -24,10 +25,12 @@ _UNITS = {"Ki": 1 << 10, "K": 1000, "Mi": 1 << 20, "M": 10**6, "Gi": 1 << 30, "G
 
 
 class Found(NamedTuple):
-    """function: as the API says it, or None. secrets: the number of the version of each secret."""
+    """function: as the API says it, or None. secrets: the number of the version of each secret.
+    is_taken: whether something else answers by its name."""
 
     function: Mapping[str, Any] | None
     secrets: Mapping[str, int]
+    is_taken: bool = False
 
 
 def is_ours(function: Mapping[str, Any]) -> bool:
@@ -82,10 +85,23 @@ class Function(Step):
             for secret in self._secret_names.values()
         }
         found = {secret: number for secret, number in numbers.items() if number is not None}
-        return Found(api.get("cloudfunctions", self._path), found)
+        function = api.get("cloudfunctions", self._path)
+        return Found(function, found, function is None and self._is_taken(api))
+
+    def _is_taken(self, api: Api) -> bool:
+        """A service of Cloud Run that is no function's."""
+        path = f"v2/{self._deployment.location}/services/{self._staged.function}"
+        return api.get("run", path) is not None
 
     def decide(self, found: Found) -> Sequence[Change]:
         function = found.function
+        if found.is_taken:
+            name, place = self._staged.function, self._deployment
+            raise Blocked(
+                f"a Cloud Run service {name} is there that is no function, and no other can have "
+                f"its name; delete it (gcloud run services delete {name} --region={place.region} "
+                f"--project={place.project}), or deploy to a project of its own"
+            )
         if function is None:
             return [Change("build and deploy", self._deploy(found.secrets))]
         if not is_ours(function):
@@ -272,6 +288,20 @@ def _event_of(function: Mapping[str, Any]) -> dict[str, Any]:
     said = ("eventType", "triggerRegion", "serviceAccountEmail", "retryPolicy")
     filters = {f["attribute"]: f["value"] for f in trigger.get("eventFilters", ())}
     return {**{key: trigger.get(key) for key in said}, "bucket": filters.get("bucket")}
+
+
+class Callers(Roles):
+    """Who may call a function of ours; of another's that is let be."""
+
+    def __init__(self, deployment: Deployment, function: str, grants: Iterable[Grant]) -> None:
+        service = policies.of_service(f"{deployment.location}/services/{function}")
+        super().__init__(deployment, f"who may call {function}", service, grants)
+        self._function = f"v2/{deployment.location}/functions/{function}"
+
+    def look(self, api: Api) -> Any:
+        """Who may, if the function is there and ours."""
+        function = api.get("cloudfunctions", self._function)
+        return super().look(api) if function is not None and is_ours(function) else None
 
 
 class Strays(Step):

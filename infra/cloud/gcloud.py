@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from infra.cloud.api import Unreachable
 from infra.cloud.steps import Blocked, Deploy
 
 OLDEST = (481, 0, 0)
@@ -85,7 +86,7 @@ class Gcloud:
 
     def check(self) -> None:
         """`Blocked` unless it is there and new enough."""
-        ran = self._ran(["gcloud", "version", "--format=json"], _TOKEN_WITHIN)
+        ran = self._asked(["gcloud", "version", "--format=json"])
         try:
             version = str(json.loads(ran.output)["Google Cloud SDK"])
         except (ValueError, KeyError, TypeError):
@@ -100,8 +101,9 @@ class Gcloud:
             )
 
     def token(self) -> str:
-        """A bearer token of whoever is signed in, good for an hour at most. `Blocked`."""
-        ran = self._ran(["gcloud", "auth", "print-access-token"], _TOKEN_WITHIN)
+        """A bearer token of whoever is signed in, good for an hour at most. `Blocked`, or
+        `Unreachable` when none comes in time."""
+        ran = self._asked(["gcloud", "auth", "print-access-token"])
         token = ran.output.strip()
         if ran.status or not token:
             raise Blocked(f"gcloud has no credentials ({_end(ran)}); run `gcloud auth login`")
@@ -120,6 +122,14 @@ class Gcloud:
                 raise GcloudFailed(f"gcloud did not end within {error.timeout:.0f} s") from error
         if ran.status:
             raise GcloudFailed(_end(ran))
+
+    def _asked(self, command: Sequence[str]) -> Ran:
+        try:
+            return self._ran(command, _TOKEN_WITHIN)
+        except subprocess.TimeoutExpired as error:
+            raise Unreachable(
+                f"gcloud gave no answer within {error.timeout:.0f} seconds"
+            ) from error
 
     def _ran(self, command: Sequence[str], within: float) -> Ran:
         try:

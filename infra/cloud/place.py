@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from infra.cloud.api import Api, ApiError, part
+from infra.cloud.deployment import FREE_REGIONS
 from infra.cloud.functions import deployed, is_ours
 from infra.cloud.steps import Blocked
 
@@ -35,6 +36,12 @@ def place_of_node(api: Api) -> Place | None:
             f"{api.project} has more than one bucket with the label {MARK[0]}={MARK[1]}: {names}; "
             "take it from those that are not the node's: gcloud storage buckets update gs://NAME "
             f"--remove-labels={MARK[0]}"
+        )
+    if marked and marked[0].region not in FREE_REGIONS:
+        raise Blocked(
+            f"the bucket {marked[0].bucket} has the label {MARK[0]}={MARK[1]}, so it would be the "
+            f"node's, but it is in {marked[0].region}, which is not free; take the label from it: "
+            f"gcloud storage buckets update gs://{marked[0].bucket} --remove-labels={MARK[0]}"
         )
     # Without a bucket, which somebody then deleted, the functions still know.
     return marked[0] if marked else _place_of_functions(api)

@@ -12,7 +12,7 @@ from infra.cloud.bucket import Bucket, StorageAccount
 from infra.cloud.budget import Budget
 from infra.cloud.database import Database, Exemptions, Indexes, IndexesAreBuilt, Rules
 from infra.cloud.deployment import Deployment, member
-from infra.cloud.functions import Function, Strays
+from infra.cloud.functions import Callers, Function, Strays
 from infra.cloud.policies import Grant, Roles, below
 from infra.cloud.preflight import Project
 from infra.cloud.queue import Queue
@@ -178,12 +178,7 @@ class CloudNode:
             yield Function(deployment, self.number, self.staged[name], declared)
         for name, declared in self.declared.items():
             who = "allUsers" if declared.exposure == "public" else member(deployment.caller)
-            yield Roles(
-                deployment,
-                f"who may call {name}",
-                policies.of_service(f"{deployment.location}/services/{name}"),
-                [Grant("roles/run.invoker", who)],
-            )
+            yield Callers(deployment, name, [Grant("roles/run.invoker", who)])
 
     def _at_last(self) -> Iterable[Step]:
         for variable in self._secrets():

@@ -1,12 +1,13 @@
 """The queue of deferred calls, of Cloud Tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.cloud import policies
 from infra.cloud.api import Api, Call
 from infra.cloud.deployment import QUEUE, Deployment
 from infra.cloud.settled import differs
-from infra.cloud.steps import Change, Step
+from infra.cloud.steps import Blocked, Change, Step
 
 MOST_ATTEMPTS = 100
 
@@ -39,9 +40,24 @@ class Queue(Step):
         }
 
     def look(self, api: Api) -> Any:
-        return api.get("cloudtasks", self._path)
+        """The queue, or None, and who may do what with it."""
+        there = api.get("cloudtasks", self._path)
+        policy = api.call(policies.of_queue(self._deployment.queue).get) if there else {}
+        return there, policy
+
+    def _is_ours(self, found: Mapping[str, Any], policy: Mapping[str, Any]) -> bool:
+        """By who may use it; one that was only just made, by its settings."""
+        members = {m for binding in policy.get("bindings", ()) for m in binding.get("members", ())}
+        return any(map(self._deployment.is_ours, members)) or not differs(self._settings, found)
 
     def decide(self, found: Any) -> Sequence[Change]:
+        found, policy = found
+        if found is not None and not self._is_ours(found, policy):
+            raise Blocked(
+                f"a task queue {QUEUE} is there in {self._deployment.region} that Yurt did not "
+                "make; deploy to a project of its own (a queue that is deleted blocks its name for "
+                "a week)"
+            )
         if found is None:
             path = f"v2/{self._deployment.location}/queues"
             body = {"name": self._deployment.queue, **self._settings}
@@ -59,7 +75,8 @@ class Queue(Step):
         return changes
 
     def removal(self, found: Any) -> Sequence[Change]:
-        if found is None or found.get("state") == "PAUSED":
+        found, policy = found
+        if found is None or found.get("state") == "PAUSED" or not self._is_ours(found, policy):
             return ()
         return [
             # In this order: one that is paused is taken for done.

@@ -12,7 +12,12 @@ _PASSING_STATUS = (409, 429, 500, 502, 503, 504)
 _LINE = 150
 """Letters."""
 
-_PASSING_REASONS = ("SERVICE_DISABLED", "conditionNotMet", "rateLimitExceeded")
+_PASSING_REASONS = (
+    "SERVICE_DISABLED",
+    "accessNotConfigured",  # how Cloud Storage says the same
+    "conditionNotMet",
+    "rateLimitExceeded",
+)
 _FINAL_WORDS = re.compile(r"too recently|build failed|healthcheck failed", re.IGNORECASE)
 _NOT_KNOWN_YET = re.compile(
     # Roles are given seconds before functions are built, and known everywhere minutes later: as

@@ -1,12 +1,13 @@
 """The repository of the functions' images, in Artifact Registry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.cloud.api import Api, Call
 from infra.cloud.deployment import REPOSITORY, Deployment
+from infra.cloud.place import MARK
 from infra.cloud.settled import differs
-from infra.cloud.steps import Change, Step
+from infra.cloud.steps import Blocked, Change, Step
 
 _CLEAN_UP = {
     # Cloud Run pulls the image of what it runs again when it updates a service. So the newest is
@@ -36,9 +37,16 @@ class Repository(Step):
 
     def decide(self, found: Any) -> Sequence[Change]:
         settings = {"cleanupPolicies": _CLEAN_UP, "cleanupPolicyDryRun": False}
+        if found is not None and not _is_ours(found):
+            raise Blocked(
+                f"an image repository {REPOSITORY} is there in {self._deployment.region} that Yurt "
+                "did not make; delete it (gcloud artifacts repositories delete "
+                f"{REPOSITORY} --location={self._deployment.region} "
+                f"--project={self._deployment.project}), or deploy to a project of its own"
+            )
         if found is None:
             path = f"v1/{self._deployment.location}/repositories"
-            body = {"format": "DOCKER", "description": "Images of Yurt's functions", **settings}
+            body = {"format": "DOCKER", "labels": dict([MARK]), **settings}
             call = Call("POST", "artifactregistry", path, {"repositoryId": REPOSITORY}, body)
             return [Change("create", call)]
         wrong = differs(settings, found)
@@ -49,6 +57,11 @@ class Repository(Step):
         return [Change("set what is cleaned up", call)]
 
     def removal(self, found: Any) -> Sequence[Change]:
-        if found is None:
+        if found is None or not _is_ours(found):
             return ()
         return [Change("delete with its images", Call("DELETE", "artifactregistry", self._path))]
+
+
+def _is_ours(repository: Mapping[str, Any]) -> bool:
+    label, value = MARK
+    return bool(repository.get("labels", {}).get(label) == value)

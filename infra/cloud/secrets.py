@@ -1,24 +1,26 @@
 """The secrets of a node: what functions are given in their environment."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from infra.cloud.api import Api, Call, part
+from infra.cloud.api import Api, ApiError, Call, part
 from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment
 from infra.cloud.steps import Blocked, Change, Step
 
+_KEY = re.compile(r"[0-9a-fA-F]{64}\s*")
 _REGRET = "604800s"
 """How long a destroyed version can be had back, by enabling it again: a week."""
 
 
 _STAYS = {
     MASTER_KEY_SECRET: "the master key stays, in Secret Manager: without it, keys of phones that "
-    "encrypt cannot be read"
+    "encrypt and passwords of collectors cannot be read"
 }
 _LOST_WITH = {
-    MASTER_KEY_SECRET: "phones that encrypt have to be paired again, since their keys are sealed "
-    "with it"
+    MASTER_KEY_SECRET: "phones that encrypt have to be paired again and collectors given their "
+    "passwords anew, since these are sealed with it"
 }
 """What an owner has to do who puts another version in the place of one."""
 
@@ -63,12 +65,26 @@ class Secret(Step):
         self._path = f"v1/projects/{part(deployment.project)}/secrets"
 
     def look(self, api: Api) -> Any:
-        """The secret, or None, and its versions."""
+        """The secret, or None, its versions, and the text of the one in use if its owner gave it in
+        the place of what was made at random; None if there is none, or it is not for us to see."""
         there = api.get("secretmanager", f"{self._path}/{self._secret}")
-        return there, versions(api, self._project, self._secret) if there else []
+        of_it = versions(api, self._project, self._secret) if there else []
+        newest = newest_enabled(of_it)
+        if self._new is None or newest is None or newest == 1:
+            return there, of_it, None
+        path = f"{self._path}/{self._secret}/versions/{newest}:access"
+        try:
+            data = api.call(Call("GET", "secretmanager", path))["payload"]["data"]
+        except ApiError as error:
+            if error.status == 403:
+                return there, of_it, None
+            raise
+        return there, of_it, base64.b64decode(data).decode("utf-8", "replace")
 
     def decide(self, found: Any) -> Sequence[Change]:
-        there, of_it = found
+        there, of_it, text = found
+        if text is not None and not _KEY.fullmatch(text):
+            raise self._is_no_key(newest_enabled(of_it) or 0)
         if not of_it and self._new is None:
             raise self._is_to_be_given(there is not None)
         changes = []
@@ -89,6 +105,14 @@ class Secret(Step):
             call = Call("POST", "secretmanager", path, body={"payload": {"data": data}})
             changes.append(Change("make one at random", call))
         return changes
+
+    def _is_no_key(self, number: int) -> Blocked:
+        options = f"--secret={self._secret} --project={self._project}"
+        return Blocked(
+            f"version {number} of the secret {self._secret} is no key, which has 64 hexadecimal "
+            f"digits and nothing else; disable it: gcloud secrets versions disable {number} "
+            f"{options}"
+        )
 
     def _is_to_be_given(self, there: bool) -> Blocked:
         how = "versions add" if there else "create"
@@ -111,7 +135,7 @@ class Secret(Step):
         return Blocked(
             f"every version of the secret {self._secret} was destroyed; add the key from a backup: "
             f"gcloud secrets versions add {self._secret} --data-file=- --project={self._project}, "
-            "or, if there is none, delete the secret and pair again the phones that encrypt"
+            f"or, if there is none, delete the secret; then {_LOST_WITH.get(self._secret, '')}"
         )
 
 
@@ -159,9 +183,9 @@ class OldVersions(Step):
         """The older of two that are enabled would be destroyed again."""
         gcloud, options = "gcloud secrets versions", f"--secret={self._secret}"
         options += f" --project={self._project}"
-        lost = _LOST_WITH.get(self._secret)
+        lost = f"; {_LOST_WITH[self._secret]}" if self._secret in _LOST_WITH else ""
         return (
-            f"destroy version {old}, since version {newest} is used now{lost and f'; {lost}'} "
-            f"(to go back to it within a week: {gcloud} enable {old} {options} && {gcloud} "
-            f"disable {newest} {options}, and deploy)"
+            f"destroy version {old}, since version {newest} is used now{lost} (to go back to it "
+            f"within a week: {gcloud} enable {old} {options} && {gcloud} disable {newest} {options}"
+            ", and deploy)"
         )

@@ -189,6 +189,11 @@ class Functions(Service):
             raise exists(
                 f"Could not create Cloud Function {name}. The resource already exists in the project."
             )
+        if self._run.has(f"{self._parent(call)}/services/{id}"):
+            raise exists(
+                "A Cloud Run service with this name already exists. Please redeploy the function "
+                "with a different name."
+            )
         function = self._filled(name, without(call.body, _OUTPUT), new=True)
         function["createTime"] = self.project.now()
         return self._deploy(function, "CREATE_FUNCTION")

@@ -54,6 +54,15 @@ class Run(Service):
         }
         return revision
 
+    def has(self, name: str) -> bool:
+        return name in self._services
+
+    def make(self, name: str) -> None:
+        """One that is no function's, which everybody may call."""
+        config = {"serviceAccountEmail": "mine@example.org"}
+        self.deploy(name, config, f"https://{name.rpartition('/')[2]}.example.org")
+        self.project.policies.bind(name, "roles/run.invoker", "allUsers")
+
     def remove(self, name: str) -> None:
         self._services.pop(name, None)
         self.project.policies.remove(name)

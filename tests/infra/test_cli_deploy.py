@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -275,8 +274,12 @@ def test_it_says_what_stays(options: list[str], answer: str | None, project: Pro
     assert project.fake.functions.functions == {}
 
 
-def test_what_is_not_there_is_taken_down_as_well() -> None:
+def test_where_no_node_is_nothing_is_taken_down() -> None:
     project = Project(ROOT, FakeGoogle(clock=lambda: NOW))
     project.fake.enable("cloudfunctions.googleapis.com")
-    done: Any = yurt(project, "undeploy", "p-yurt", "--yes")
+    refused = yurt(project, "undeploy", "p-yurt", "--yes")
+    assert refused.exit_code == 1
+    assert "there is no node of Yurt in p-yurt: neither its bucket nor a function" in refused.stderr
+    assert [seen for seen in project.fake.requests if seen.mutating] == []
+    done = yurt(project, "undeploy", "p-yurt", "--yes", "--region", "us-central1")
     assert done.exit_code == 0, done.output

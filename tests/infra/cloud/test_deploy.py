@@ -1,8 +1,10 @@
 """A deployment on a strict fake of Google's APIs: what comes of it, again and after anything."""
 
+import base64
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -664,7 +666,7 @@ def test_what_others_have_in_the_project_is_left_alone(project: Project) -> None
 def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> None:
     project.deploy()
     secret = "secretmanager/v1/projects/p-yurt/secrets/yurt-master-key"
-    asked(project, f"POST {secret}:addVersion", {"payload": {"data": "NWU="}})
+    asked(project, f"POST {secret}:addVersion", {"payload": {"data": OTHER_KEY}})
     again = project.deploy()
     assert list(again.changes) == [
         "function ingest",
@@ -689,6 +691,35 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
     assert list(project.deploy().changes) == ["function ingest", "function work"]
     (used,) = function(project.fake, "ingest")["serviceConfig"]["secretEnvironmentVariables"]
     assert used["version"] == "1"
+
+
+OTHER_KEY = base64.b64encode(b"a7" * 32).decode()
+
+
+def test_a_key_that_is_none_is_refused_and_the_good_one_kept(project: Project) -> None:
+    project.deploy()
+    secret = "secretmanager/v1/projects/p-yurt/secrets/yurt-master-key"
+    asked(project, f"POST {secret}:addVersion", {"payload": {"data": "b29wcwo="}})
+    said = refused(project)
+    assert "version 2 of the secret yurt-master-key is no key" in said
+    assert "gcloud secrets versions disable 2 --secret=yurt-master-key" in said
+    versions = asked(project, f"GET {secret}/versions")["versions"]
+    assert [version["state"] for version in versions] == ["ENABLED", "ENABLED"]
+
+
+def test_a_given_secret_that_is_renewed_says_what_becomes_of_the_old_one(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    add_xmpp(root, 'given_secrets = ["YURT_XMPP_PASSWORD"]')
+    project = Project(root)
+    assert "gcloud secrets create yurt-xmpp-password" in refused(project)
+    secrets = "secretmanager/v1/projects/p-yurt/secrets"
+    body: dict[str, Any] = {"replication": {"automatic": {}}}
+    asked(project, f"POST {secrets}?secretId=yurt-xmpp-password", body)
+    for _ in range(2):
+        payload = {"payload": {"data": "cGFzc3dvcmQ="}}
+        asked(project, f"POST {secrets}/yurt-xmpp-password:addVersion", payload)
+    (said,) = project.deploy().changes["old versions of yurt-xmpp-password"]
+    assert said.startswith("destroy version 1, since version 2 is used now (to go back to it")
 
 
 @pytest.mark.parametrize("act", ["disable", "destroy"])
@@ -920,10 +951,9 @@ def test_a_bucket_that_others_use(project: Project) -> None:
     asked(project, "POST storage/storage/v1/b?project=p-yurt", body)
     before = project.fake.storage.buckets["p-yurt-yurt"].copy()
     said = refused(project)
-    assert "a bucket p-yurt-yurt is there that Yurt did not make" in said
+    assert "the bucket p-yurt-yurt is there and has no label yurt=node" in said
     assert project.fake.storage.buckets["p-yurt-yurt"] == before
-    given = "gcloud storage buckets update gs://p-yurt-yurt --update-labels=yurt=node"
-    assert said.endswith(given)
+    assert "gcloud storage buckets update gs://p-yurt-yurt --update-labels=yurt=node" in said
     labels = {"labels": {"yurt": "node"}}
     asked(project, "PATCH storage/storage/v1/b/p-yurt-yurt", labels)
     project.deploy()
@@ -932,6 +962,86 @@ def test_a_bucket_that_others_use(project: Project) -> None:
         "yurt": "node",
     }
     assert project.deploy().changes == {}
+
+
+LOCATION = "projects/p-yurt/locations/us-central1"
+
+
+def own_repository(project: Project) -> None:
+    project.fake.enable("artifactregistry.googleapis.com")
+    path = f"artifactregistry/v1/{LOCATION}/repositories?repositoryId=yurt"
+    asked(project, f"POST {path}", {"format": "DOCKER", "description": "my own images"})
+    project.fake.settle()
+
+
+def own_queue(project: Project) -> None:
+    project.fake.enable("cloudtasks.googleapis.com")
+    body = {"name": QUEUE, "rateLimits": {"maxDispatchesPerSecond": 100}}
+    asked(project, f"POST cloudtasks/v2/{LOCATION}/queues", body)
+
+
+def own_account(project: Project) -> None:
+    project.fake.enable("iam.googleapis.com")
+    account = {"accountId": "yurt-build", "serviceAccount": {"displayName": "mine"}}
+    asked(project, "POST iam/v1/projects/p-yurt/serviceAccounts", account)
+
+
+def own_rules(project: Project) -> None:
+    database(project, "FIRESTORE_NATIVE", "us-central1")
+    project.fake.enable("firebaserules.googleapis.com")
+    path = "firebaserules/v1/projects/p-yurt"
+    text = "service cloud.firestore { match /databases/{d}/documents/{x=**} { allow read; } }"
+    source = {"files": [{"name": "r", "content": text}]}
+    made = asked(project, f"POST {path}/rulesets", {"source": source})
+    release = {"name": "projects/p-yurt/releases/cloud.firestore", "rulesetName": made["name"]}
+    asked(project, f"POST {path}/releases", release)
+
+
+def own_service(project: Project) -> None:
+    project.fake.enable("run.googleapis.com")
+    project.fake.run.make(f"{SERVICES}/query")
+
+
+@pytest.mark.parametrize(
+    ("make", "host", "said"),
+    [
+        (own_repository, "artifactregistry", "an image repository yurt is there in us-central1"),
+        (own_queue, "cloudtasks", "a task queue yurt is there in us-central1 that Yurt did not"),
+        (own_account, "iam", "a service account yurt-build@p-yurt.iam.gserviceaccount.com is"),
+        (own_rules, "firebaserules", "has Firestore rules that Yurt did not make"),
+        (own_service, "run", "a Cloud Run service query is there that is no function"),
+    ],
+)
+def test_what_its_owner_has_by_that_name_is_neither_changed_nor_taken_down(
+    make: Callable[[Project], None], host: str, said: str, project: Project
+) -> None:
+    make(project)
+    before = project.fake.state()[f"{host}.googleapis.com"]
+    policies = {k: v for k, v in project.fake.state()["policies"].items() if "query" in k}
+    assert said in refused(project)
+    project.remove()
+    after = project.fake.state()[f"{host}.googleapis.com"]
+    assert {name: after[name] for name in before} == before
+    assert {k: v for k, v in project.fake.state()["policies"].items() if "query" in k} == policies
+
+
+def test_a_marked_bucket_where_nothing_is_free_is_named(project: Project) -> None:
+    project.fake.enable("storage.googleapis.com")
+    body = {"name": "b-of-mine", "location": "EU", "labels": {"yurt": "node"}}
+    asked(project, "POST storage/storage/v1/b?project=p-yurt", body)
+    said = refused(project)
+    assert "the bucket b-of-mine has the label yurt=node" in said
+    assert "gcloud storage buckets update gs://b-of-mine --remove-labels=yurt" in said
+
+
+def test_the_account_of_a_function_that_is_no_more_goes_with_it(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    add_xmpp(root, "")
+    project = Project(root)
+    project.deploy()
+    shutil.rmtree(root / "functions/xmpp")
+    assert project.deploy().changes["service accounts"] == ["delete yurt-fn-xmpp"]
+    assert roles(project.fake) == ROLES
 
 
 def test_a_scheduler_job_of_that_name_that_is_not_ours(project: Project) -> None:
