@@ -12,6 +12,14 @@ from shared.http.errors import Problem
 from shared.http.responses import json_response
 from shared.node import Node
 
+_SCHEDULE = r"every [0-9]{1,4} ?[a-z]{1,7}|[0-9*/,-]{1,40}( [0-9A-Za-z*/,#-]{1,40}){4}"
+_STATE = "protected|best-effort|unprotected|paused|resumed|removed"
+_CHANGE = (
+    "(tolerate [0-9]{1,4}"
+    r"|quota [a-z]{1,20}\.[a-z_]{1,30}=[0-9]{1,12}"
+    rf"|[a-z][a-z0-9-]{{0,39}} ({_STATE}|[a-z_]{{1,20}}=[0-9]{{1,9}}|{_SCHEDULE}))"
+)
+
 
 class WhatIfParameters(Struct, frozen=True, kw_only=True):
     changes: Annotated[
@@ -19,7 +27,7 @@ class WhatIfParameters(Struct, frozen=True, kw_only=True):
         Meta(
             description="changes with `;` between them, such as `mail every 1m;photos best-effort` "
             "or `quota firestore.writes=10000`",
-            max_length=2_000,
+            pattern=f"^{_CHANGE}( ?; ?{_CHANGE}){{0,19}}$",
         ),
     ]
 
@@ -37,4 +45,5 @@ def what_if(node: Node, _request: Request, asked: WhatIfParameters) -> Response:
     try:
         return json_response(hypothesis(node, texts))
     except Refused as error:
-        raise Problem(400, str(error)) from error
+        # It is well said, but not of what is configured here.
+        raise Problem(409, str(error)) from error

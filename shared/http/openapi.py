@@ -30,7 +30,8 @@ _ERRORS = {
     404: "There is no such thing.",
     416: "There are fewer bytes than the range begins with; `Content-Range` says how many.",
     405: "The path is right, the method is not; `Allow` lists those that are.",
-    409: "Not all of the file is here, or it has another size; the detail says which.",
+    409: "It does not fit what is here: not all of a file, another size, no such collector; the "
+    "detail says which.",
     413: "The body is longer than what is said here can be.",
     500: "A stored record is damaged, or the store refuses this node; the detail says more.",
     501: "This node cannot do that; another of yours can.",

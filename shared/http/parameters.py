@@ -43,7 +43,7 @@ FoundCursor = Annotated[
     str,
     Meta(
         description="where the page begins, as the answer before said it",
-        extra_json_schema={"pattern": "^-?[0-9]{1,18}$"},
+        pattern="^-?[0-9]{1,18}$",
     ),
 ]
 

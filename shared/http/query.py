@@ -196,6 +196,7 @@ ROUTES: tuple[Route[Any], ...] = (
         parameters=collectors.WhatIfParameters,
         answers={JSON: WhatIf},
         answer=collectors.what_if,
+        errors=(*ERRORS, 409),
     ),
     Route(
         name="openapi",
