@@ -87,8 +87,8 @@ class Activity(NamedTuple):
 
 
 class Household(NamedTuple):
-    """activities: beside the sweeps of every node. days: on how many days of the month as much is
-    done as on the busiest."""
+    """activities: beside the sweeps and ticks of every node. days: on how many days of the month as
+    much is done as on the busiest."""
 
     title: str
     activities: Sequence[Activity]
@@ -96,7 +96,8 @@ class Household(NamedTuple):
 
 
 class Deployed(NamedTuple):
-    """secrets: versions; secrets_read: by one instance of each function, together. sweeps: a day.
+    """secrets: versions; secrets_read: by one instance of each function, together. sweeps, ticks: a
+    day.
     images: GB. built: minutes in a month."""
 
     size: Size
@@ -105,11 +106,12 @@ class Deployed(NamedTuple):
     secrets_read: int
     jobs: int
     sweeps: float
+    ticks: float
     images: float
     built: float
 
 
-SWEEP = "a sweep"
+SWEEP, TICK = "a sweep", "a tick"
 
 
 def billed(requests: Iterable[Request]) -> float:
@@ -121,7 +123,8 @@ def spending(household: Household, costs: Mapping[str, Cost], node: Deployed) ->
     """In a month of 31 days. Allowances by the day: of the busiest, on which everything falls that
     is not for each day. Stocks: what one such month leaves behind, beside what is deployed."""
     sweeps = Activity(SWEEP, node.sweeps * LONGEST_MONTH)
-    activities = [*household.activities, sweeps]
+    ticks = Activity(TICK, node.ticks * LONGEST_MONTH)
+    activities = [*household.activities, sweeps, ticks]
     done = [_spent(costs[each.what], each, node.size) for each in activities]
     return added(_deployed(node), *done)
 

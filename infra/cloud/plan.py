@@ -18,7 +18,7 @@ from infra.cloud.preflight import Project
 from infra.cloud.queue import Queue
 from infra.cloud.repository import Repository
 from infra.cloud.schedule import Jobs
-from infra.cloud.secrets import OldVersions, Secret, secret_name
+from infra.cloud.secrets import OldVersions, OtherSecrets, Secret, secret_name
 from infra.cloud.services import SERVICES, EnabledServices
 from infra.cloud.steps import Step
 from infra.declarations import Below, Declaration, declarations
@@ -181,8 +181,10 @@ class CloudNode:
             yield Callers(deployment, name, [Grant("roles/run.invoker", who)])
 
     def _at_last(self) -> Iterable[Step]:
-        for variable in self._secrets():
-            yield OldVersions(self.deployment, secret_name(variable))
+        names = [secret_name(variable) for variable in self._secrets()]
+        for name in names:
+            yield OldVersions(self.deployment, name)
+        yield OtherSecrets(self.deployment, names)
         yield Jobs(self.deployment, self.number, self.declared)
         if self.billing_account is not None:
             yield Budget(self.deployment, self.number, self.billing_account)

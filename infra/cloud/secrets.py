@@ -2,13 +2,16 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from infra.cloud import policies
 from infra.cloud.api import Api, ApiError, Call, part
 from infra.cloud.deployment import MASTER_KEY_SECRET, Deployment
+from infra.cloud.policies import Roles
 from infra.cloud.steps import Blocked, Change, Step
 
+_PREFIX = "yurt-"
 _KEY = re.compile(r"[0-9a-fA-F]{64}\s*")
 _REGRET = "604800s"
 """How long a destroyed version can be had back, by enabling it again: a week."""
@@ -27,7 +30,7 @@ _LOST_WITH = {
 
 def secret_name(variable: str) -> str:
     """Of the secret that a variable of functions holds: `yurt-master-key` of YURT_MASTER_KEY."""
-    return f"yurt-{variable.removeprefix('YURT_').lower().replace('_', '-')}"
+    return f"{_PREFIX}{variable.removeprefix('YURT_').lower().replace('_', '-')}"
 
 
 def versions(api: Api, project: str, secret: str) -> list[Any]:
@@ -137,6 +140,42 @@ class Secret(Step):
             f"gcloud secrets versions add {self._secret} --data-file=- --project={self._project}, "
             f"or, if there is none, delete the secret; then {_LOST_WITH.get(self._secret, '')}"
         )
+
+
+class OtherSecrets(Step):
+    """Those that an earlier version of Yurt had, which none of its accounts may read any more."""
+
+    def __init__(self, deployment: Deployment, names: Collection[str]) -> None:
+        self.title = "secrets of earlier versions"
+        self.wanted = "read by nobody"
+        self.stays = (
+            "secrets of earlier versions stay as well, if there are any: gcloud secrets list "
+            f"--project={deployment.project} --filter=name:{_PREFIX}"
+        )
+        self._deployment = deployment
+        self._names = names
+        self._path = f"projects/{part(deployment.project)}/secrets"
+
+    def look(self, api: Api) -> Any:
+        """The policy of each, by the secret's name."""
+        found = api.pages("secretmanager", f"v1/{self._path}", "secrets", {"pageSize": "100"})
+        names = [str(secret["name"]).rpartition("/")[2] for secret in found]
+        others = [n for n in names if n.startswith(_PREFIX) and n not in self._names]
+        return {name: self._roles(name).look(api) for name in others}
+
+    def decide(self, found: Any) -> Sequence[Change]:
+        return [
+            change._replace(says=f"{change.says} on {name}")
+            for name, policy in found.items()
+            for change in self._roles(name).decide(policy)
+        ]
+
+    def removal(self, found: Any) -> Sequence[Change]:
+        return self.decide(found)
+
+    def _roles(self, name: str) -> Roles:
+        secret = policies.of_secret(f"{self._path}/{name}")
+        return Roles(self._deployment, f"roles on {name}", secret, ())
 
 
 class OldVersions(Step):

@@ -34,6 +34,7 @@ from infra.cloud.allowances import Bill, Spending, allowances, bill, shares
 from infra.cloud.household import (
     OPERATIONS_OF_CHUNK,
     SWEEP,
+    TICK,
     Activity,
     Cost,
     Deployed,
@@ -58,6 +59,7 @@ from shared.blobs.gcs import GcsObjects
 from shared.http.ingest import ingest
 from shared.http.media import FINALIZED, media
 from shared.http.query import query
+from shared.http.tick import tick
 from shared.http.upload import upload
 from shared.http.work import work
 from shared.imports.beginning import UPLOADS
@@ -161,6 +163,7 @@ class _Measured:
         self.now = START + DAY
         costs |= dict(self._asked())
         costs[SWEEP] = self._swept()
+        costs[TICK] = self._ticked()
         costs |= dict(self._imported(folder))
         self.now = START + 50 * DAY
         costs[_SEAL] = self._sealed("minutes", 1_440)
@@ -227,6 +230,14 @@ class _Measured:
             return work(node, self._engine, collecting_of, request)
 
         self._answered(tally, swept, "POST", "/sweep", token=None)
+
+    def _ticked(self) -> Cost:
+        self.node.__dict__["slots_queue"] = self.queue
+        tally = _Tally()
+        for _ in range(10):
+            self.now += MINUTE
+            self._answered(tally, tick, "POST", "/", token=None)
+        return tally.of(10)
 
     def _sealed(self, device: str, fixes: int) -> Cost:
         before, tally, cursor = stored(self.project), _Tally(), None
@@ -471,6 +482,7 @@ def _deployed() -> Deployed:
         secrets_read=sum(len(each.secrets) for each in declared.values()),
         jobs=sum(len(each.schedule) for each in declared.values()),
         sweeps=144,
+        ticks=1_440,
         images=0.26,
         built=5 * 3 * 4,
     )

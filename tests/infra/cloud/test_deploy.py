@@ -443,6 +443,21 @@ def test_secrets_of_a_new_function_need_no_change_here(tmp_path: Path) -> None:
     assert project.deploy().changes == {}
 
 
+def test_a_secret_that_is_not_declared_any_more_is_read_by_nobody(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    path = root / "functions/work/function.toml"
+    declared = path.read_text()
+    path.write_text(declared.replace('["YURT_MASTER_KEY"]', '["YURT_MASTER_KEY", "YURT_OTHER"]'))
+    project = Project(root)
+    project.deploy()
+    assert "projects/p-yurt/secrets/yurt-other" in roles(project.fake)["yurt-fn-work"]
+    path.write_text(declared)
+    assert project.deploy().changes["secrets of earlier versions"] == [
+        "take secretmanager.secretAccessor from yurt-fn-work on yurt-other"
+    ]
+    assert roles(project.fake) == ROLES
+
+
 def test_a_secret_that_its_owner_alone_knows_is_asked_for(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     add_xmpp(root, 'given_secrets = ["YURT_XMPP_PASSWORD"]')

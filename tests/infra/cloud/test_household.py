@@ -7,6 +7,7 @@ import pytest
 from infra.cloud.allowances import allowances, bill
 from infra.cloud.household import (
     SWEEP,
+    TICK,
     Activity,
     Cost,
     Deployed,
@@ -18,7 +19,7 @@ from infra.cloud.household import (
     spending,
 )
 
-NOTHING = Deployed(Size(1, 0.5), 0, 0, 0, 0, 0, 0, 0)
+NOTHING = Deployed(Size(1, 0.5), 0, 0, 0, 0, 0, 0, 0, 0)
 DEPLOYED = Deployed(
     size=Size(1, 0.5),
     functions=5,
@@ -26,11 +27,16 @@ DEPLOYED = Deployed(
     secrets_read=2,
     jobs=1,
     sweeps=144,
+    ticks=0,
     images=0.26,
     built=60,
 )
 REPORT = Cost(requests=1, seconds=0.2, reads=1, writes=1, sent=500, stored=100)
-COSTS = {"report": REPORT, SWEEP: Cost(requests=1, seconds=0.1, reads=3, operations=1)}
+COSTS = {
+    "report": REPORT,
+    SWEEP: Cost(requests=1, seconds=0.1, reads=3, operations=1),
+    TICK: Cost(),
+}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +86,7 @@ def test_what_is_done_on_few_days_makes_them_busier() -> None:
 
 
 def test_an_object_that_is_written_is_told_to_a_function() -> None:
-    costs = {"photo": Cost(class_a=2, class_b=3, kept=1.5e6), SWEEP: Cost()}
+    costs = {"photo": Cost(class_a=2, class_b=3, kept=1.5e6), SWEEP: Cost(), TICK: Cost()}
     household = Household("photos", [Activity("photo", 1_000)])
     found = spending(household, costs, NOTHING)
     assert {name: much for name, much in found.items() if much} == pytest.approx(
