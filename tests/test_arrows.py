@@ -15,7 +15,7 @@ BELOW: dict[str, set[str]] = {
     "settings": {"model"},
     "sources": {"model"},
     "formats": {"model"},
-    "services": {"model"},
+    "services": {"model", "sources"},
     "ha": {"model"},
     "configured": {"ha", "store"},
     "collecting": {"ha", "imports", "model", "queue", "sealing", "services", "store", "work"},

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from shared.services import caldav, carddav
 from shared.services.protocol import Service
 
-SERVICES: Mapping[str, Service] = {}
+_ALL: tuple[Service, ...] = (caldav, carddav)
+SERVICES: Mapping[str, Service] = {service.NAME: service for service in _ALL}
