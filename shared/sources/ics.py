@@ -29,12 +29,12 @@ from shared.model.records import Event
 from shared.model.steps import Bad
 from shared.sources.contentlines import Component, Line, components
 from shared.sources.resources import (
-    OBJECT_LIMIT,
     Keeping,
     Read,
     bad_object,
     entry,
     extra_of,
+    is_too_large,
 )
 
 VERSION = 1
@@ -71,8 +71,8 @@ class _Moment(NamedTuple):
 
 def read(data: bytes, keeping: Keeping) -> Read:
     """The events of the first calendar in the bytes. Raises nothing, whatever the bytes."""
-    if len(data) > OBJECT_LIMIT:
-        reason = f"a calendar object of more than {OBJECT_LIMIT >> 20} MiB"
+    if is_too_large(data):
+        reason = "a calendar object larger than any that is read"
         return Read(bad=[bad_object(data, keeping, reason)])
     found = next((one for one in components(data) if one.name == "vcalendar"), None)
     if found is None:

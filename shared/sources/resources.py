@@ -15,6 +15,10 @@ from shared.sources.mime import from_base64
 OBJECT_LIMIT = 8 * 1024 * 1024
 """Bytes of one object, with what is in it in base64."""
 
+LINES_LIMIT = 250_000
+"""Lines of one object, folded as they come: more than the largest picture has, and each takes some
+memory."""
+
 CUT = "extra_cut"
 """In `extra`: not all of the object is there. No property can be called so."""
 
@@ -48,6 +52,10 @@ class Read(NamedTuple):
     records: Sequence[NamedRecord] = ()
     raws: Mapping[str, bytes] = {}
     bad: Sequence[Bad] = ()
+
+
+def is_too_large(data: bytes) -> bool:
+    return len(data) > OBJECT_LIMIT or data.count(b"\n") + data.count(b"\r") > 2 * LINES_LIMIT
 
 
 def bad_object(data: bytes, keeping: Keeping, reason: str) -> Bad:

@@ -22,13 +22,13 @@ from shared.model.records import Person
 from shared.model.time import parse_rfc3339
 from shared.sources.contentlines import Component, Line, components
 from shared.sources.resources import (
-    OBJECT_LIMIT,
     Keeping,
     Read,
     bad_object,
     entry,
     extra_of,
     inline,
+    is_too_large,
 )
 
 VERSION = 1
@@ -80,8 +80,8 @@ def read(data: bytes, keeping: Keeping) -> Read:
     Raises nothing, whatever the bytes: what is no card is a `Bad`, and a group of people, which is
     no person, too.
     """
-    if len(data) > OBJECT_LIMIT:
-        return _bad(data, keeping, f"a card of more than {OBJECT_LIMIT >> 20} MiB")
+    if is_too_large(data):
+        return _bad(data, keeping, "a card larger than any that is read")
     card = next((one for one in components(data) if one.name == "vcard"), None)
     if card is None:
         return _bad(data, keeping, "it is no vCard: BEGIN:VCARD is missing")
