@@ -220,6 +220,8 @@ class _Discovery:
                 answer = self._client.ask("PROPFIND", url, self._body, "0")
                 response = next(iter(answer), None)
             except CannotBeAsked as error:
+                if isinstance(error, Refusal) and error.status == 403:
+                    raise
                 refusals.append(error)
                 continue
             if response is None:

@@ -76,11 +76,9 @@ class Client:
     """
 
     def __init__(self, collector: str, url: str, user: str, password: str) -> None:
-        import requests
-
         self._collector = collector
         self._origin = origin(url)
-        self._session = requests.Session()
+        self._session = _session()
         self._session.auth = _basic(user, password)
         self._session.headers["User-Agent"] = "Yurt"
         self._since = time.monotonic()
@@ -119,7 +117,6 @@ class Client:
                 headers=headers,
                 stream=True,
                 timeout=ANSWER_WITHIN,
-                allow_redirects=False,
             )
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -188,6 +185,17 @@ class Client:
     def _hurry(self, url: str) -> None:
         if time.monotonic() - self._since > ANSWER_WITHIN:
             raise OSError(f"{url} answers too slowly")
+
+
+def _session() -> "requests.Session":
+    """Without redirects: even where it does not follow one, requests reads all of its body."""
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+            return None
+
+    return Session()
 
 
 def _basic(user: str, password: str) -> "Callable[[PreparedRequest], PreparedRequest]":

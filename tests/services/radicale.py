@@ -1,6 +1,6 @@
 """A real CalDAV and CardDAV server, Radicale, for tests."""
 
-import itertools
+import base64
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,20 +30,18 @@ filesystem_folder = {folder}/storage
 [web]
 type = none
 """
-_MAKE = {
-    "carddav": (
-        "MKCOL",
-        '<d:mkcol xmlns:d="DAV:" xmlns:x="urn:ietf:params:xml:ns:carddav"><d:set><d:prop>'
-        "<d:resourcetype><d:collection/><x:addressbook/></d:resourcetype>"
-        "<d:displayname>{name}</d:displayname></d:prop></d:set></d:mkcol>",
-    ),
-    "caldav": (
-        "MKCALENDAR",
-        '<x:mkcalendar xmlns:d="DAV:" xmlns:x="urn:ietf:params:xml:ns:caldav"><d:set><d:prop>'
-        '<d:displayname>{name}</d:displayname><x:supported-calendar-component-set><x:comp name="{component}"/>'
-        "</x:supported-calendar-component-set></d:prop></d:set></x:mkcalendar>",
-    ),
-}
+_MAKE_BOOK = (
+    '<d:mkcol xmlns:d="DAV:" xmlns:x="urn:ietf:params:xml:ns:carddav"><d:set><d:prop>'
+    "<d:resourcetype><d:collection/><x:addressbook/></d:resourcetype>"
+    "<d:displayname>{name}</d:displayname></d:prop></d:set></d:mkcol>"
+)
+_MAKE_CALENDAR = (
+    '<x:mkcalendar xmlns:d="DAV:" xmlns:x="urn:ietf:params:xml:ns:caldav"><d:set><d:prop>'
+    "<d:displayname>{name}</d:displayname>"
+    '<x:supported-calendar-component-set><x:comp name="{component}"/>'
+    "</x:supported-calendar-component-set></d:prop></d:set></x:mkcalendar>"
+)
+_MAKE = {"carddav": ("MKCOL", _MAKE_BOOK), "caldav": ("MKCALENDAR", _MAKE_CALENDAR)}
 _TYPES = {"carddav": "text/vcard", "caldav": "text/calendar"}
 
 
@@ -77,7 +75,8 @@ class User:
         self.name = name
         self._service = service
         self._session = requests.Session()
-        self._session.auth = (name.encode(), PASSWORD.encode())
+        said = base64.b64encode(f"{name}:{PASSWORD}".encode()).decode()
+        self._session.headers["Authorization"] = f"Basic {said}"
 
     def make(self, folder: str, name: str, component: str = "VEVENT") -> None:
         method, body = _MAKE[self._service]
@@ -100,7 +99,9 @@ class User:
         return asked(options, cursor, secret)
 
 
-def asked(options: dict[str, Any], cursor: str | None = None, secret: str | None = PASSWORD) -> Asked:
+def asked(
+    options: dict[str, Any], cursor: str | None = None, secret: str | None = PASSWORD
+) -> Asked:
     return Asked(
         collector="mine",
         options=options,
@@ -118,7 +119,16 @@ def cards(numbers: range) -> Iterator[tuple[str, str]]:
 
 def card(uid: str, name: str, *lines: str) -> str:
     return "\r\n".join(
-        ["BEGIN:VCARD", "VERSION:3.0", f"UID:{uid}", f"FN:{name}", "N:;;;;", *lines, "END:VCARD", ""]
+        [
+            "BEGIN:VCARD",
+            "VERSION:3.0",
+            f"UID:{uid}",
+            f"FN:{name}",
+            "N:;;;;",
+            *lines,
+            "END:VCARD",
+            "",
+        ]
     )
 
 

@@ -102,7 +102,15 @@ def test_a_card_as_iphones_write_it() -> None:
                 ],
                 "adr": [
                     {
-                        "value": ["", "", "12 St. James's\nSquare", "London", "", "SW1Y", "England"],
+                        "value": [
+                            "",
+                            "",
+                            "12 St. James's\nSquare",
+                            "London",
+                            "",
+                            "SW1Y",
+                            "England",
+                        ],
                         "type": ["HOME", "pref"],
                     }
                 ],
