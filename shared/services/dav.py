@@ -418,7 +418,7 @@ class _Run:
     def _item(self, response: Response) -> tuple[Read, int]:
         """What the server gives as one item; nothing, of one that was deleted meanwhile."""
         text = response.text(self._kind.tag(self._kind.data))
-        path = _path(response.href)
+        path = _path(response.href)[:_HREF]
         if text is None or response.cut or response.status != 200:
             if response.status in (404, 410):
                 return Read(), 0

@@ -7,7 +7,6 @@ followed, and the text says what to write instead. Over plain HTTP it goes only 
 import base64
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -21,33 +20,29 @@ if TYPE_CHECKING:
 ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer. They are read as they come and not held."""
 
-_ERROR_LIMIT = 64 * 1024
 _CHUNK = 64 * 1024
 _MOST_REDIRECTS = 5
 _PORTS = {"http": 80, "https": 443}
 
 
 class Refusal(CannotBeAsked):
-    """The server answers with a status that says no.
+    """The server answers with a status that says no."""
 
-    conditions: names in Clark's notation of what was not met, as far as it says.
-    """
-
-    def __init__(self, text: str, status: int, conditions: frozenset[str]) -> None:
+    def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.status = status
-        self.conditions = conditions
 
 
 class Answer:
     """What a server says of some resources. url: which answered, after redirects.
 
-    Iterating reads it, once. sync_token: known after that.
+    Iterating reads it, once, and lets go of the connection. sync_token: known after that.
     """
 
-    def __init__(self, url: str, chunks: Iterator[bytes]) -> None:
+    def __init__(self, url: str, chunks: Iterator[bytes], close: Callable[[], None]) -> None:
         self.url = url
         self._chunks = chunks
+        self._close = close
         self._reading = Reading()
 
     @property
@@ -66,6 +61,8 @@ class Answer:
             raise CannotBeAsked(
                 f"the answer of {self.url} is not read: {error}; see that it is the right server"
             ) from error
+        finally:
+            self._close()
 
 
 class Client:
@@ -99,7 +96,7 @@ class Client:
             status, place = response.status_code, response.headers.get("Location")
             if status not in (301, 302, 303, 307, 308) or not place:
                 self._judge(response, url)
-                return Answer(url, self._chunks(response, ANSWER_LIMIT))
+                return Answer(url, self._chunks(response), response.close)
             response.close()
             url = self._redirected(url, place)
         raise CannotBeAsked(f"{url} redirects again and again; see which URL your server tells")
@@ -143,7 +140,7 @@ class Client:
         if status == 207:
             return
         schemes = response.headers.get("WWW-Authenticate", "").lower()
-        conditions = self._conditions(response)
+        response.close()
         if status == 401 and schemes and "basic" not in schemes:
             raise CannotBeAsked(
                 f"{url} lets in with {schemes.split()[0]}; only Basic is spoken here"
@@ -155,32 +152,26 @@ class Client:
             )
         if status in (408, 423, 425, 429) or (status >= 500 and status not in (501, 507)):
             raise OSError(f"{url} cannot answer just now (status {status})")
-        raise Refusal(_no(url, status), status, conditions)
+        raise Refusal(_no(url, status), status)
 
-    def _conditions(self, response: "requests.Response") -> frozenset[str]:
-        reading = Reading()
-        with suppress(NoAnswer, Refused, OSError, CannotBeAsked):
-            for chunk in self._chunks(response, _ERROR_LIMIT):
-                reading.feed(chunk)
-        return frozenset(reading.conditions)
-
-    def _chunks(self, response: "requests.Response", limit: int) -> Iterator[bytes]:
-        import requests
+    def _chunks(self, response: "requests.Response") -> Iterator[bytes]:
+        """What has arrived, as soon as it has: requests' own reading waits for whole chunks, for as
+        long as they trickle in."""
+        from urllib3.exceptions import HTTPError
 
         url, size = response.url, 0
         try:
-            for chunk in response.iter_content(_CHUNK):
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 size += len(chunk)
-                if size > limit:
+                if size > ANSWER_LIMIT:
                     raise CannotBeAsked(
-                        f"{url} answers with more than {limit >> 20} MiB; name fewer `collections`"
+                        f"{url} answers with more than {ANSWER_LIMIT >> 20} MiB, which no server "
+                        "needs; see that it is the right one"
                     )
                 yield chunk
                 self._hurry(url)
-        except requests.exceptions.RequestException as error:
+        except HTTPError as error:
             raise OSError(f"the answer of {url} broke off: {error}") from error
-        finally:
-            response.close()
 
     def _hurry(self, url: str) -> None:
         if time.monotonic() - self._since > ANSWER_WITHIN:

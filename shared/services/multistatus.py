@@ -17,7 +17,6 @@ _MOST_ELEMENTS = 5_000
 _TEXT = 12 * 1024 * 1024
 """Characters of one response."""
 _TOKEN = 8_000
-_MOST_CONDITIONS = 20
 _STATUS = re.compile(r"HTTP/\S+\s+(\d{3})")
 
 
@@ -58,12 +57,10 @@ class Response(NamedTuple):
 class Reading:
     """One answer. `feed` gives the responses that are complete; the rest is known at the end.
 
-    sync_token: what the listing brings one up to (RFC 6578). conditions: the names of those that
-    were not met, in an answer that is an error.
+    sync_token: what the listing brings one up to (RFC 6578).
     """
 
     def __init__(self) -> None:
-        self.conditions: set[str] = set()
         self._token = ""
         self._depth = 0
         self._in_token = False
@@ -103,11 +100,9 @@ class Reading:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise Refused("it is nested deeper than any answer")
-        if self._depth == 1 and name not in (f"{DAV}multistatus", f"{DAV}error"):
+        if self._depth == 1 and name != f"{DAV}multistatus":
             raise NoAnswer(f"it begins with {name[:60]}")
         if self._depth == 2:
-            if len(self.conditions) < _MOST_CONDITIONS:
-                self.conditions.add(name)
             self._in_token = name == f"{DAV}sync-token"
             if name == f"{DAV}response":
                 self._builder, self._elements, self._characters = TreeBuilder(), 0, 0

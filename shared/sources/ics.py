@@ -137,7 +137,7 @@ def _event(
         title=summary or None,
         lat=lat,
         lon=lon,
-        extra={**extra_of(rest, component.cut), **start.noted},
+        extra={**extra_of(rest), **start.noted},
     )
 
 

@@ -98,7 +98,7 @@ def entry(line: Line, label: str = "") -> Any:
     return {"value": value, **beside} if beside else value
 
 
-def extra_of(entries: Iterable[tuple[str, Any]], cut: bool) -> dict[str, Any]:
+def extra_of(entries: Iterable[tuple[str, Any]], cut: bool = False) -> dict[str, Any]:
     """By property in lower case a list of its entries, as far as they fit a record.
 
     cut: whether some are missing already.

@@ -41,6 +41,7 @@ _MOST_NAMES = 20
 _MOST_KEYS = 100
 _NAME = 200
 _ADDRESS = 254
+_KINDS = ("kind", "x-addressbookserver-kind")
 _KEY_LIMIT = 4 * 1024
 
 _PICTURES = re.compile(
@@ -49,7 +50,7 @@ _PICTURES = re.compile(
 _SAYS_NOTHING = frozenset({"version", "uid", "x-ablabel", "x-abuid"})
 _APPLE_LABEL = re.compile(r"_\$!<(.*)>!\$_")
 _X_MESSENGERS = re.compile(
-    r"x-(?:ms-)?(aim|icq|jabber|msn|yahoo|skype|gadugadu|qq|google-?talk|groupwise|gtalk|twitter)"
+    r"x-(?:ms-)?(aim|icq|jabber|msn|yahoo|skype|gadugadu|qq|google-?talk|groupwise|gtalk)"
     r"(?:-username|-id)?"
 )
 _SAME_MESSENGERS = {
@@ -85,7 +86,7 @@ def read(data: bytes, keeping: Keeping) -> Read:
     card = next((one for one in components(data) if one.name == "vcard"), None)
     if card is None:
         return _bad(data, keeping, "it is no vCard: BEGIN:VCARD is missing")
-    kinds = {line.plain().lower() for line in card.lines if line.name.endswith("kind")}
+    kinds = {line.plain().lower() for line in card.lines if line.name in _KINDS}
     if "group" in kinds:
         return _bad(data, keeping, "a group of people, which is no person; it is kept as it came")
     said = _said(card, keeping.profile)
@@ -211,6 +212,8 @@ def _read_key(line: Line, text: str, profile: Profile) -> IdentityKey | None:
             return _messenger(line, text)
         case "socialprofile" | "x-socialprofile":
             return _profile(line, text)
+        case "x-twitter":
+            return handle_key("twitter", text)
     found = _X_MESSENGERS.fullmatch(line.name)
     return _messenger_key(found[1], text) if found else None
 

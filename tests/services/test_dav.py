@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -546,10 +547,43 @@ def test_an_answer_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         ask(script)
 
 
-def test_an_answer_that_drips_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dav_client, "ANSWER_WITHIN", -1)
+def test_an_answer_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trickling() -> Iterator[bytes]:
+        for byte in multistatus(BOOK, token="t" * 10_000):
+            yield byte.encode()
+            time.sleep(0.02)
+
+    monkeypatch.setattr(dav_client, "ANSWER_WITHIN", 0.3)
+    began = time.monotonic()
     with pytest.raises(OSError, match="too slowly"):
-        ask(Book({}))
+        ask(lambda _: Reply(body=trickling()))
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_is_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent() -> Iterator[bytes]:
+        time.sleep(1)
+        yield b""
+
+    monkeypatch.setattr(dav_client, "ANSWER_WITHIN", 0.2)
+    with pytest.raises(OSError, match="broke off"):
+        ask(lambda _: Reply(body=silent()))
+
+
+def test_a_lease_is_renewed_between_steps(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dav_client, "ANSWER_WITHIN", 0.5)
+    script = Book({"": listing("a", "b", "c", token="t9")})
+    with serving(script) as server:
+        steps = carddav.steps(asked_of(server.url))
+        taken = [next(steps)]
+        time.sleep(0.6)
+        assert names([*taken, *steps]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "9999"}, {"Content-Encoding": "gzip"}])
+def test_an_answer_that_is_broken_off(headers: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=r"broke off|broken"):
+        ask(lambda _: Reply(body=multistatus(BOOK)[:300], headers=headers))
 
 
 LAUGHS = """<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;">]>

@@ -197,6 +197,7 @@ def test_version_4_0_says_uris() -> None:
         ("X-JABBER:ada@jabber.example", IdentityKey("im", "xmpp:ada@jabber.example")),
         ("X-GOOGLE-TALK:ada@gmail.com", IdentityKey("im", "xmpp:ada@gmail.com")),
         ("X-SKYPE-USERNAME:ada", IdentityKey("im", "skype:ada")),
+        ("X-TWITTER:@Ada", IdentityKey("handle", "twitter:ada")),
         ("X-MS-IMADDRESS:ada@corp.example", None),
         ("IMPP;X-SERVICE-TYPE=Facebook:xmpp:ada.lovelace", IdentityKey("im", "facebook:ada.lovelace")),
         ("IMPP:ada", None),
