@@ -11,6 +11,8 @@ grows with the collection.
 A server without tokens is asked for everything when its CTag changed, or each time if it has none:
 the etags of all items would be a cursor without bounds.
 
+The raw bytes of an item are those of the answer, in which XML makes every line end a line feed.
+
 What is deleted at the source stays here: the collector adds, and no record can say that its source
 is gone. How many a listing names is logged.
 """
@@ -220,7 +222,7 @@ class _Discovery:
                 answer = self._client.ask("PROPFIND", url, self._body, "0")
                 response = next(iter(answer), None)
             except CannotBeAsked as error:
-                if isinstance(error, Refusal) and error.status == 403:
+                if isinstance(error, Refusal) and error.status == 403 and url == self._url:
                     raise
                 refusals.append(error)
                 continue

@@ -1,5 +1,6 @@
 """CardDAV and CalDAV: against Radicale, and against a server that does what Radicale does not."""
 
+import base64
 import datetime as dt
 import ssl
 import time
@@ -637,6 +638,15 @@ def test_statuses(status: int, error: type[Exception]) -> None:
         assert str(status) in str(caught.value)
 
 
+def test_the_password_is_said_in_utf_8_and_of_properties_only_those_that_are_there() -> None:
+    book = BOOK.replace("200 OK", "404 Not Found")
+    with serving(lambda _: Reply(body=multistatus(book))) as server:
+        with pytest.raises(CannotBeAsked, match="knows no user"):
+            list(carddav.steps(asked_of(server.url)))
+        said = server.requests[0].headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(said) == f"ada:{PASSWORD}".encode()
+
+
 def test_digest_is_not_spoken() -> None:
     with pytest.raises(CannotBeAsked, match="digest"):
         ask(lambda _: Reply(401, headers={"WWW-Authenticate": 'Digest realm="a"'}))
@@ -679,11 +689,12 @@ def test_redirects_without_end() -> None:
         ask(lambda _: Reply(302, headers={"Location": "/again"}))
 
 
-def test_the_well_known_place_leads_to_the_user(small: None) -> None:
+@pytest.mark.parametrize("known", [Reply(308, headers={"Location": "/dav/"}), Reply(403)])
+def test_the_well_known_place_or_the_url_leads_to_the_user(known: Reply) -> None:
     def script(request: Request) -> Reply:
         if request.path == "/.well-known/carddav":
-            return Reply(308, headers={"Location": "/dav/"})
-        if request.path == "/dav/":
+            return known
+        if request.path in ("/", "/dav/"):
             user = "<d:href>/dav/users/ada/</d:href>"
             return Reply(body=multistatus(resource("/dav/", d_current_user_principal=user)))
         if request.path == "/dav/users/ada/":
