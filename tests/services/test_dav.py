@@ -70,7 +70,7 @@ def run(
 
 
 def test_both_services_are_known() -> None:
-    assert {"carddav": carddav, "caldav": caldav} == SERVICES
+    assert (SERVICES["carddav"], SERVICES["caldav"]) == (carddav, caldav)
 
 
 def test_first_run_then_nothing_then_what_changed(ada: User) -> None:
