@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from shared.services import imap
+from shared.services import caldav, carddav, imap
 from shared.services.protocol import Service
 
-SERVICES: Mapping[str, Service] = {service.NAME: service for service in (imap,)}
+_ALL: tuple[Service, ...] = (imap, carddav, caldav)
+SERVICES: Mapping[str, Service] = {service.NAME: service for service in _ALL}
