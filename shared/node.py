@@ -4,19 +4,20 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.blobs.kept import Kept
 from shared.blobs.protocol import Objects
-from shared.configured import Configured
+from shared.copied import Copied
 from shared.counts import Counts
 from shared.friends import Friends
 from shared.ha.collectors import COLLECTORS, Collectors
 from shared.keyring import Keyring
 from shared.model.access import ACCESS, Access
+from shared.model.profile import PROFILE, Profile
 from shared.queue.protocol import Queue, QueueError
 from shared.sealing import BadMasterKey, MasterKey
 from shared.search.protocol import Search
@@ -26,6 +27,10 @@ from shared.store.protocol import PutsSoon, Store, StoreError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+
+
+PROFILE_AGE = timedelta(minutes=15)
+"""Zones and units change seldom, and only what comes later needs to know."""
 
 
 def utc_now() -> datetime:
@@ -50,9 +55,15 @@ class Node:
         return Friends(self.store, self.clock, self.settings.friends_age)
 
     @cached_property
-    def configured(self) -> Configured:
+    def configured(self) -> Copied[Collectors]:
         """What is configured of collectors, at most `credentials_age` old."""
-        return Configured(self.store, self.clock, self.settings.credentials_age)
+        age = self.settings.credentials_age
+        return Copied(self.store, COLLECTORS, Collectors(), self.clock, age)
+
+    @cached_property
+    def profile(self) -> Copied[Profile]:
+        """The owner's, at most a few minutes old."""
+        return Copied(self.store, PROFILE, Profile(), self.clock, PROFILE_AGE)
 
     @cached_property
     def puts_soon(self) -> PutsSoon | None:

@@ -7,12 +7,10 @@ from shared.collecting.collecting import Collecting, kind
 from shared.collecting.slots import WORK
 from shared.collecting.work import CollectWork
 from shared.imports.importing import ImportWork
-from shared.model.profile import PROFILE, Profile
 from shared.node import Node
 from shared.queue.protocol import Queue
 from shared.services.protocol import Service
 from shared.services.registry import SERVICES
-from shared.store.changing import current
 from shared.upkeep.sealing import SealWork
 from shared.work.engine import Budget, Engine
 
@@ -59,7 +57,7 @@ def collecting_of(
         works={
             WORK: CollectWork(
                 node.configured,
-                lambda: current(node.store, PROFILE, Profile()),
+                node.profile,
                 lambda: node.master_key,
                 services,
                 node.clock,

@@ -18,6 +18,7 @@ TABLES = (
     "import_costs",
     "deployment",
     "household",
+    "collectors",
     "layers",
 )
 

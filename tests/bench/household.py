@@ -483,7 +483,7 @@ def _deployed() -> Deployed:
         jobs=sum(len(each.schedule) for each in declared.values()),
         sweeps=144,
         ticks=1_440,
-        images=0.26,
+        images=0.33,
         built=5 * 3 * 4,
     )
 
