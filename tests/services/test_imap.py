@@ -59,9 +59,8 @@ def _empty(request: pytest.FixtureRequest) -> None:
             client.expunge()
 
 
-def asked(server: Dovecot, cursor: str | None = None, **more: Any) -> Asked:
-    given = {"host": "127.0.0.1", "user": USER, "port": server.port, "security": "none"}
-    options = {**given, **more}
+def request(cursor: str | None = None, **more: Any) -> Asked:
+    options = {"host": "127.0.0.1", "user": USER, "security": "none", **more}
     most, secret = options.pop("most", 1_000), options.pop("secret", PASSWORD)
     return Asked(
         collector="mail",
@@ -72,6 +71,10 @@ def asked(server: Dovecot, cursor: str | None = None, **more: Any) -> Asked:
         profile=Profile(),
         most=most,
     )
+
+
+def asked(server: Dovecot, cursor: str | None = None, **more: Any) -> Asked:
+    return request(cursor, **{"port": server.port, **more})
 
 
 def steps(server: Dovecot, cursor: str | None = None, **more: Any) -> list[Step]:
@@ -291,17 +294,8 @@ class Liar:
 
 def lie(*script: bytes | None) -> list[Step]:
     liar = Liar(*script)
-    given = {"host": "127.0.0.1", "user": USER, "port": liar.port, "security": "none"}
-    request = Asked(
-        collector="mail",
-        options=imap.checked(given),
-        secret=PASSWORD,
-        cursor=None,
-        now=NOW,
-        profile=Profile(),
-    )
     try:
-        return list(imap.steps(request))
+        return list(imap.steps(request(port=liar.port)))
     finally:
         liar.close()
 
@@ -336,14 +330,5 @@ def test_silence_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_server_that_is_away_may_come_back() -> None:
-    given = {"host": "127.0.0.1", "user": USER, "port": free_port(), "security": "none"}
-    request = Asked(
-        collector="mail",
-        options=imap.checked(given),
-        secret=PASSWORD,
-        cursor=None,
-        now=NOW,
-        profile=Profile(),
-    )
     with pytest.raises(OSError, match="refused"):
-        list(imap.steps(request))
+        list(imap.steps(request(port=free_port())))
