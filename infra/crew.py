@@ -67,6 +67,9 @@ class Crew(NamedTuple):
         gc.set_threshold(COLLECT_EACH)
         with _logged():
             self._recover()
+        with _logged():
+            # Runs of a process that is no more need not wait until their leases end.
+            self.collecting.engine.recover()
         threads = [
             threading.Thread(target=self._run_tasks, name="crew-tasks"),
             threading.Thread(target=self._run_slots, name="crew-slots"),

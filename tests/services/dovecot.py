@@ -1,11 +1,14 @@
 """A real Dovecot: its own folder, its own ports, one user whose password is known."""
 
+import contextlib
 import grp
 import os
 import pwd
 import shutil
 import socket
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +140,19 @@ def _program() -> str:
     if found is None:
         pytest.skip("dovecot is missing; get it with: make system-deps")
     return found
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Dovecot]:
+    """One that is started, and ended with all it keeps."""
+    # Its sockets have short names only, shorter than the folders of tests.
+    with tempfile.TemporaryDirectory(prefix="dovecot-", ignore_cleanup_errors=True) as name:
+        server = Dovecot(Path(name), *certificate(Path(name)))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.end()
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

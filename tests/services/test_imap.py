@@ -1,13 +1,10 @@
 """Mail fetched from a real Dovecot, and from servers that do what it never would."""
 
 import itertools
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +16,7 @@ from shared.model.steps import STEP_BYTES, Step
 from shared.services import imap
 from shared.services.protocol import Asked, BadOptions, CannotBeAsked, NotLetIn
 from shared.sources import mail as mails
-from tests.services.dovecot import PASSWORD, USER, Dovecot, certificate
+from tests.services.dovecot import PASSWORD, USER, Dovecot, running
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -33,15 +30,8 @@ def mail(number: int, body: str = "Hello.") -> bytes:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Dovecot]:
-    # Sockets have short names only, shorter than the folders of tests.
-    folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
-    server = Dovecot(folder, *certificate(folder))
-    try:
-        server.start()
+    with running() as server:
         yield server
-    finally:
-        server.end()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
