@@ -207,6 +207,7 @@ def _looks(
 ) -> "Iterator[tuple[str, _Look]]":
     """What is to be found in the store, each by itself: one that fails hides no other."""
     from shared.commands import checks
+    from shared.commands.collectors import collector_states
     from shared.commands.devices import SILENT_AFTER, device_states
     from shared.commands.jobs import job_states
     from shared.commands.profile import show_profile
@@ -229,6 +230,7 @@ def _looks(
     yield "devices", lambda node: checks.devices_check(device_states(node), SILENT_AFTER)
     yield "rejects", rejects
     yield "jobs", lambda node: checks.jobs_check(job_states(node))
+    yield "collectors", lambda node: checks.collectors_check(collector_states(node))
     yield "refused requests", lambda node: checks.refused_check(node.store.counters())
 
 
@@ -292,12 +294,15 @@ def _master_key(settings: "Settings", node: "Node") -> "Key":
     """What there is of it, and whether it opens what was sealed. Makes none."""
     from shared.commands.access import access_of
     from shared.commands.checks import Key
+    from shared.commands.collectors import config_of
     from shared.sealing import BadMasterKey, CannotUnseal
 
     path, given = settings.data / "master.key", settings.master_key is not None
     where = "YURT_MASTER_KEY" if given else str(path.resolve())
     devices = access_of(node).devices.values()
     keys = {device.name: device.sealed_key for device in devices if device.sealed_key is not None}
+    collectors = config_of(node).collectors.items()
+    keys |= {id: collector.sealed for id, collector in collectors if collector.sealed is not None}
     exists, lost = given or _is_there(path), []
     try:
         key = node.master_key

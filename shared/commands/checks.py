@@ -5,7 +5,7 @@ from datetime import timedelta
 from shlex import quote
 from typing import NamedTuple
 
-from shared.commands.answers import Check, DeviceState, JobState
+from shared.commands.answers import Check, CollectorState, DeviceState, JobState
 from shared.model.address import is_loopback, is_readable_on_the_way
 from shared.store.protocol import NewerData, StoreError
 
@@ -239,8 +239,31 @@ def jobs_check(jobs: Sequence[JobState]) -> Check:
 
 
 def _listed(jobs: Sequence[JobState]) -> str:
-    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
-    return f"{jobs[0].title}{more}"
+    return _and_more([job.title for job in jobs])
+
+
+def collectors_check(collectors: Sequence[CollectorState]) -> Check:
+    failed = [state for state in collectors if state.state == "failed"]
+    if failed:
+        return _fail(
+            "collectors",
+            f"{_and_more([state.collector for state in failed])} failed: {failed[0].error}",
+            "mend that; the next slot tries again: yurt collectors",
+        )
+    late = [state for state in collectors if state.state == "late"]
+    if late:
+        return _warn(
+            "collectors",
+            f"nothing was heard of {_and_more([state.collector for state in late])}",
+            "start the node, which begins it again (yurt up)",
+        )
+    paused = sum(state.state == "paused" for state in collectors)
+    return _ok("collectors", f"{len(collectors) - paused} at work, {paused} paused, none failed")
+
+
+def _and_more(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
 
 
 def usable_check(check: str, where: str, forbidden: Sequence[str], problem: str | None) -> Check:

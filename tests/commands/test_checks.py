@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.commands import checks
-from shared.commands.answers import Check, DeviceState
+from shared.commands.answers import Check, CollectorIs, CollectorState, DeviceState
 from shared.commands.checks import Answer, Folder, Key
 from shared.model.access import App
 from shared.store.protocol import NewerData, StoreError
@@ -28,6 +28,24 @@ def device(
         battery=None,
         silent=silent,
         sees=(),
+    )
+
+
+def collector(id: str, state: CollectorIs = "done", error: str | None = None) -> CollectorState:
+    return CollectorState(
+        collector=id,
+        service="imap",
+        schedule="every 1h",
+        zone="UTC",
+        level="protected",
+        priority=100,
+        state=state,
+        slot=None,
+        changed=None,
+        next=None,
+        new={},
+        error=error,
+        fix=None,
     )
 
 
@@ -75,6 +93,14 @@ def device(
         (checks.devices_check([device("old", paired=False)], DAY), "warn", "no device"),
         (checks.devices_check([device("ada")], DAY), "ok", "1 paired"),
         (checks.devices_check([device("ada"), device("bob", silent=True)], DAY), "warn", "bob"),
+        (checks.collectors_check([]), "ok", "0 at work"),
+        (checks.collectors_check([collector("a"), collector("b", "paused")]), "ok", "1 at work, 1"),
+        (checks.collectors_check([collector("a", "late"), collector("b")]), "warn", "heard of a"),
+        (
+            checks.collectors_check([collector("a", "late"), collector("b", "failed", "no way")]),
+            "fail",
+            "b failed: no way",
+        ),
         (checks.rejects_check(0, False), "ok", "everything"),
         (checks.rejects_check(3, False), "warn", "3"),
         (checks.rejects_check(1000, True), "warn", "more than 1000"),
