@@ -142,6 +142,11 @@ def rescheduled(id: str, collector: Collector, job: Job, now: datetime) -> Job:
     return replace(job, due=due)
 
 
+def retired(job: Job) -> Job:
+    """The same of one that is no more."""
+    return replace(job, state="cancelled", token=job.token + 1, lease=None, due=None)
+
+
 def _promised(collector: Collector, id: str, after: datetime) -> datetime:
     """When the first slot after then, and its grace, are over."""
     slots = collector.slots

@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
 from shared.collecting.pool import free_tier, pool_of
-from shared.collecting.slots import FAMILY, enrolled, rescheduled, slot_of
+from shared.collecting.slots import FAMILY, enrolled, rescheduled, retired, slot_of
 from shared.commands.access import access_of
 from shared.commands.answers import (
     Applied,
@@ -96,7 +96,7 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
         level=collector.level,
         priority=collector.priority,
         state=state,
-        slot=slot_of(job) if job is not None and job.token else None,
+        slot=slot_of(job) if job is not None and job.begun else None,
         changed=job.changed if job is not None else None,
         next=following,
         new=job.progress.new if job is not None else {},
@@ -108,7 +108,7 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
 def _state(collector: Collector, job: Job | None, now: datetime) -> CollectorIs:
     if collector.paused:
         return "paused"
-    if job is None or (job.token == 0 and job.due is not None and now < job.due):
+    if job is None or (job.begun == 0 and job.due is not None and now < job.due):
         return "new"
     if job.state == "done" and job.due is not None and now >= job.due:
         return "late"
@@ -190,6 +190,7 @@ def remove(node: Node, id: str) -> None:
         return without_collector(config, id)
 
     _apply(node, [removed])
+    _retire(node, id)
 
 
 def pause(node: Node, id: str, *, paused: bool) -> None:
@@ -229,6 +230,8 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
     found = _apply(node, [applied])
     after = found.collectors
     there = before.collectors
+    for id in there.keys() - after.keys():
+        _retire(node, id)
     for id, collector in after.items():
         if id not in there:
             _enrol(node, id, collector)
@@ -249,6 +252,13 @@ def _enrol(node: Node, id: str, collector: Collector) -> None:
         held = node.store.control(Job, FAMILY, id)
         made = enrolled(id, collector, held.document if held else None, node.clock())
         if _written(node, id, held.version if held else None, made):
+            return
+
+
+def _retire(node: Node, id: str) -> None:
+    """Nobody looks after one that was removed, and what still runs of it brings nothing more."""
+    while held := node.store.control(Job, FAMILY, id):
+        if _written(node, id, held.version, retired(held.document)):
             return
 
 

@@ -1,5 +1,6 @@
 """`yurt collectors`, `yurt plan` and `yurt what-if` as their user meets them."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -8,12 +9,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from infra.cli.main import main
 from infra.cli.session import Session
 from shared.model.steps import Step
+from shared.node import open_node
 from shared.services import registry
 from shared.services.protocol import Asked, BadOptions
+from shared.settings import Settings
+from shared.work.jobs import Job
 
 NOW = datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
 Yurt = Callable[..., Result]
@@ -117,6 +122,28 @@ def test_what_would_leave_no_plan_is_refused(yurt: Yurt) -> None:
     assert "yurt what-if" in said
     assert list(listed(yurt)) == ["mail"]
     assert add(yurt, "photos", "--schedule", "every 1m", "--level", "best-effort").exit_code == 0
+
+
+def test_one_that_is_removed_and_added_again_begins_anew(yurt: Yurt, tmp_path: Path) -> None:
+    def job() -> Job:
+        with contextlib.closing(open_node(Settings(data=tmp_path / "data"), lambda: NOW)) as node:
+            held = node.store.control(Job, "collector", "mail")
+            assert held is not None
+            return held.document
+
+    add(yurt, "mail")
+    assert job().due is not None
+    with contextlib.closing(open_node(Settings(data=tmp_path / "data"), lambda: NOW)) as node:
+        held = node.store.control(Job, "collector", "mail")
+        assert held is not None
+        read = replace(held.document, cursor="far")
+        node.store.commit("collector", "mail", held.version, lambda _: read)
+    yurt("collectors", "remove", "mail")
+    assert (job().state, job().due, job().cursor) == ("cancelled", None, "far")
+    token = job().token
+    add(yurt, "mail")
+    assert (job().cursor, job().token > token, job().due is not None) == (None, True, True)
+    assert (listed(yurt)["mail"]["state"], listed(yurt)["mail"]["slot"]) == ("new", None)
 
 
 def test_the_secret_is_asked_for_and_never_shown(yurt: Yurt, tmp_path: Path) -> None:
