@@ -13,7 +13,7 @@ from infra.emulators import free_port
 from shared.model.profile import Profile
 from shared.model.records import Message
 from shared.model.steps import STEP_BYTES, Step
-from shared.services import imap
+from shared.services import imap, imap_reading
 from shared.services.protocol import Asked, BadOptions, CannotBeAsked, NotLetIn
 from shared.sources import mail as mails
 from tests.services.dovecot import PASSWORD, USER, Dovecot, running
@@ -154,7 +154,7 @@ def test_what_was_taken_away_there_is_no_trouble(server: Dovecot) -> None:
 def test_a_mail_that_is_none_or_too_large_is_told_and_stops_nothing(
     server: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imap, "MAIL_LIMIT", 100_000)
+    monkeypatch.setattr(imap_reading, "MAIL_LIMIT", 100_000)
     monkeypatch.setattr(mails, "MAIL_LIMIT", 100_000)
     with server.client() as client:
         client.create_folder("Odd")
@@ -174,8 +174,8 @@ def test_a_mail_that_is_none_or_too_large_is_told_and_stops_nothing(
 def test_a_backlog_comes_in_steps_of_a_bounded_size(
     server: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imap, "STEP_BYTES", 50_000)
-    monkeypatch.setattr(imap, "_UIDS_AT_ONCE", 30)
+    monkeypatch.setattr(imap_reading, "STEP_BYTES", 50_000)
+    monkeypatch.setattr(imap_reading, "_LISTED", 30)
     with server.client() as client:
         for number in range(100):
             client.append("INBOX", mail(number, "x" * 4_000))
