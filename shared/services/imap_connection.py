@@ -77,7 +77,7 @@ class Connection:
                 if security == "starttls":
                     self._start_tls(context)
                 self._sign_in()
-                self.is_gmail = self.ask(lambda client: client.has_capability("X-GM-EXT-1"))
+                self.is_gmail = self.demand(lambda client: client.has_capability("X-GM-EXT-1"))
             except BaseException:
                 self.close()
                 raise
@@ -96,6 +96,13 @@ class Connection:
         answer, or not in IMAP."""
         self._wire.begin(most, min(time.monotonic() + self.within, self._until))
         return self._told(lambda: request(self._client))
+
+    def demand(self, request: Callable[[IMAPClient], _T]) -> _T:
+        """`ask` for what no server may refuse: `OSError` if it does."""
+        try:
+            return self.ask(request)
+        except Refused as error:
+            raise ConnectionError(f"{self._host} refuses to answer: {error}") from None
 
     def close(self) -> None:
         try:

@@ -151,7 +151,7 @@ class Reading:
 
     def _there(self) -> list[_Folder]:
         found: dict[str, _Folder] = {}
-        for flags, _, name in self._connection.ask(lambda client: client.list_folders()):
+        for flags, _, name in self._connection.demand(lambda client: client.list_folders()):
             if not isinstance(name, (bytes, str)) or not isinstance(flags, tuple):
                 continue
             wire = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
@@ -190,7 +190,7 @@ class Reading:
             if first > exists:
                 return
             yield from self._mails(folder, listed.values())
-            first += _LISTED
+            first = min(first + _LISTED, exists + 1)
             yield from self._paused()
             exists = self._examined(folder)
 
