@@ -8,7 +8,7 @@ from typing import Self
 
 HOST = "127.0.0.1"
 
-Twist = Callable[[str, bytes], "bytes | Iterable[bytes] | None"]
+Twist = Callable[[str, bytes], "bytes | Iterable[bytes | None]"]
 """From a command with its tag and what is usual, to what is sent instead: one or many pieces; None
 ends the connection."""
 
@@ -82,9 +82,9 @@ class Pretender:
 
     def _send(self, connection: socket.socket, command: str, answer: bytes) -> bool:
         given = self._twist(command, answer)
-        if given is None:
-            return False
         for piece in [given] if isinstance(given, bytes) else given:
+            if piece is None:
+                return False
             connection.sendall(piece)
         return True
 
