@@ -155,7 +155,7 @@ def test_a_literal_of_any_size_is_not_believed() -> None:
 
 def test_unasked_answers_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imap_reading, "_PIECE", 100)
-    noise = b"* OK [ALERT] nothing\r\n" * 1_000
+    noise = b"* FLAGS (%s)\r\n" % (b"x" * 1_000) * 300
     mails = {uid: mail(uid) for uid in range(1, 40)}
     with Pretender(mails, at("UID FETCH", lambda _, usual: noise + usual)) as server:
         reading = imap.steps(asked(server.port, most=1))
@@ -166,7 +166,7 @@ def test_unasked_answers_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert peak < 1_500_000
+    assert peak < 2_000_000
 
 
 BROKEN = {
