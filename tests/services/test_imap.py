@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 
-from shared.model.profile import Profile
 from shared.model.records import AnyRecord, Message
 from shared.model.steps import STEP_BYTES, Bad, Step
 from shared.services import imap, imap_reading
 from shared.services.imap_reading import Reading
 from shared.services.protocol import Asked, BadOptions, CannotBeAsked, NotLetIn
 from shared.sources import mail as mails
+from tests.services.asking import NOW, request
 from tests.services.dovecot import PASSWORD, USER, Dovecot, certificate
-
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def mail(number: int, body: str = "Hello.") -> bytes:
@@ -58,18 +56,7 @@ def _empty(request: pytest.FixtureRequest) -> None:
 
 
 def asked(server: Dovecot, cursor: str | None = None, **more: Any) -> Asked:
-    given = {"host": "127.0.0.1", "user": USER, "port": server.port, "security": "none"}
-    options = {**given, **more}
-    most, secret = options.pop("most", 1_000), options.pop("secret", PASSWORD)
-    return Asked(
-        collector="mail",
-        options=imap.checked(options),
-        secret=secret,
-        cursor=cursor,
-        now=NOW,
-        profile=Profile(),
-        most=most,
-    )
+    return request(cursor=cursor, **{"port": server.port, "user": USER, "secret": PASSWORD, **more})
 
 
 def steps(server: Dovecot, cursor: str | None = None, **more: Any) -> list[Step]:

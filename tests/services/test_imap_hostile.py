@@ -9,19 +9,17 @@ import time
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from shared.model.profile import Profile
 from shared.model.records import Message
 from shared.model.steps import Step
 from shared.services import imap, imap_reading
 from shared.services.protocol import Asked, CannotBeAsked, NotLetIn
-from tests.services.pretender import GREETING, HOST, Pretender, Twist
+from tests.services.asking import request
+from tests.services.pretender import GREETING, Pretender, Twist
 
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 USER, PASSWORD = "ada", 'correct "horse\\'
 
 
@@ -33,19 +31,8 @@ def mail(number: int, size: int = 10) -> bytes:
 MAILS = {uid: mail(uid) for uid in (3, 5, 8)}
 
 
-def asked(
-    port: int, cursor: str | None = None, secret: str = PASSWORD, most: int = 1_000, **more: Any
-) -> Asked:
-    options = {"host": HOST, "user": USER, "port": port, "security": "none", **more}
-    return Asked(
-        collector="mail",
-        options=imap.checked(options),
-        secret=secret,
-        cursor=cursor,
-        now=NOW,
-        profile=Profile(),
-        most=most,
-    )
+def asked(port: int, cursor: str | None = None, **more: Any) -> Asked:
+    return request(port, cursor, **{"user": USER, "secret": PASSWORD, **more})
 
 
 def read(server: Pretender, cursor: str | None = None, **more: Any) -> list[Step]:
