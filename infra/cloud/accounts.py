@@ -43,19 +43,21 @@ class ServiceAccounts(Step):
             *(self._created(email) for email in self._purposes if email not in there),
             *(self._asked(email, "enable", "POST", ":enable") for email in disabled),
             # Of functions that are no more.
-            *(change for change in self.removal(found) if change.act not in self._kept()),
+            *(self._deleted(email) for email in self._ours(found) if email not in self._purposes),
         ]
 
     def removal(self, found: Any) -> Sequence[Change]:
-        ours = [
+        return [self._deleted(email) for email in self._ours(found)]
+
+    def _ours(self, found: Any) -> list[str]:
+        return [
             account["email"]
             for account in found
             if self._deployment.is_ours(member(account["email"])) and _is_ours(account)
         ]
-        return [self._asked(email, "delete", "DELETE", "") for email in ours]
 
-    def _kept(self) -> list[object]:
-        return [self._asked(email, "delete", "DELETE", "").act for email in self._purposes]
+    def _deleted(self, email: str) -> Change:
+        return self._asked(email, "delete", "DELETE", "")
 
     def _created(self, email: str) -> Change:
         name = email.partition("@")[0]

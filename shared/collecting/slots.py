@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.ha.collectors import Collector, Collectors, offset_of
@@ -20,12 +19,6 @@ WORK = "collect"
 LOOK_BACK = timedelta(minutes=3)
 """A tick sees slots so long ago: one before it may have been late, or lost. A name is accepted
 once, so that a slot seen twice is one task. What is older a restart makes up for."""
-
-
-class SlotSpec(Struct, frozen=True):
-    """What a job of a collector is about. slot: the one that was begun last."""
-
-    slot: str
 
 
 def due(config: Collectors, now: datetime) -> Iterator[tuple[str, datetime]]:

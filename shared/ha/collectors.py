@@ -37,7 +37,10 @@ class BadCollector(ValueError):
 
 
 class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one slot may take at most, retries apart: its run ends there, and the next goes on.
+    """What one slot may take at most, retries apart, as the plan counts it.
+
+    A run ends at its reads, writes and seconds, and the next slot goes on. It does not stop at the
+    others yet: large attachments may exceed those of objects.
 
     reads, writes: documents of the store. seconds: at work. chunks: calls of functions.
     megabytes: MiB of documents kept. object_writes, object_reads: operations on the bucket.
