@@ -10,7 +10,6 @@ from shared.imports.importing import ImportWork
 from shared.node import Node
 from shared.queue.protocol import Queue
 from shared.services.protocol import Service
-from shared.services.registry import SERVICES
 from shared.upkeep.sealing import SealWork
 from shared.work.engine import Budget, Engine
 
@@ -46,9 +45,12 @@ def engine_of(
 def collecting_of(
     node: Node,
     stopping: Callable[[], bool] = lambda: False,
-    services: Mapping[str, Service] = SERVICES,
+    services: Mapping[str, Service] | None = None,
 ) -> Collecting:
-    """The collectors of a node. stopping: as `engine_of`."""
+    """The collectors of a node. stopping: as `engine_of`. services: that may be asked; all there
+    are if none are given."""
+    # Functions that only run jobs start without them.
+    from shared.services.registry import SERVICES
 
     engine = Engine(
         store=node.store,
@@ -59,7 +61,7 @@ def collecting_of(
                 node.configured,
                 node.profile,
                 lambda: node.master_key,
-                services,
+                SERVICES if services is None else services,
                 node.clock,
             )
         },
