@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
     "store": {"blobs", "meter", "model", "search", "wal"},
     "queue": {"model", "wal"},
     "search": {"model"},
-    "work": {"meter", "model", "queue", "store"},
+    "work": {"ha", "meter", "model", "queue", "store"},
     "imports": {"archives", "blobs", "model", "sources", "store", "work"},
     "upkeep": {"imports", "model", "node", "store", "work"},
     "counts": {"store"},

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.collecting import slots
-from shared.collecting.work import step_of
-from shared.ha.collectors import Collectors
+from shared.ha.collectors import MIB, Caps, Collector, Collectors
 from shared.ha.planner import ATTEMPTS
 from shared.store.protocol import Store
-from shared.work.engine import Budget, Engine, Kind, Outcome
-from shared.work.jobs import Job
+from shared.work.engine import Engine, Kind, Outcome
+from shared.work.jobs import Job, Spending
 
 AGAIN_AFTER = timedelta(minutes=2)
 """A slot that failed is tried again so much later, `ATTEMPTS` times in all: a service that was away
 for a moment is back by then, and one that is away for longer is not beset."""
-
-
-_ENDING = 3
-"""Documents that the end of a run writes: its own, and packs of raws."""
 
 
 @dataclass(slots=True)
@@ -54,17 +49,35 @@ class Collecting:
         return held.document if held is not None else None
 
 
+def spending(caps: Caps) -> Spending:
+    """What a slot may take, as runs count it."""
+    return Spending(
+        seconds=caps.seconds,
+        reads=caps.reads,
+        writes=caps.writes,
+        chunks=caps.chunks,
+        sent=int(caps.megabytes * MIB),
+        object_writes=caps.object_writes,
+        object_reads=caps.object_reads,
+        object_sent=caps.object_megabytes * MIB,
+    )
+
+
 def kind(config: Callable[[], Collectors]) -> Kind:
     """Of the jobs of collectors."""
 
-    def caps(job: Job) -> Budget | None:
-        collector = config().collectors.get(str(job.spec["collector"]))
+    def configured(job: Job) -> Collector | None:
+        return config().collectors.get(str(job.spec["collector"]))
+
+    def caps(job: Job) -> Spending | None:
+        collector = configured(job)
+        return spending(collector.caps) if collector is not None else None
+
+    def until(job: Job) -> datetime | None:
+        collector = configured(job)
         if collector is None:
             return None
-        had = collector.caps
-        # It ends while one step, and what ends a run, still fit.
-        writes = max(1, had.writes - step_of(had) - _ENDING)
-        return Budget(seconds=had.seconds, reads=had.reads, writes=writes)
+        return slots.began(job) + timedelta(seconds=collector.run_limit)
 
     return Kind(
         family=slots.FAMILY,
@@ -72,5 +85,6 @@ def kind(config: Callable[[], Collectors]) -> Kind:
         tries=ATTEMPTS,
         pause=lambda _: AGAIN_AFTER,
         caps=caps,
+        until=until,
         rests=lambda job: slots.looked_after(config(), job),
     )

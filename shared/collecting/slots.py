@@ -78,7 +78,7 @@ def beginning(
             return "gone"
         if collector.paused:
             return "stopped"
-        spec = {"collector": id, "slot": to_micros(slot)}
+        spec = {"collector": id, "slot": to_micros(slot), "began": to_micros(now)}
         if job is None:
             return Job(work=WORK, title=id, created=now, changed=now, spec=spec, begun=1)
         if slot <= slot_of(job):
@@ -103,6 +103,11 @@ def beginning(
 def slot_of(job: Job) -> datetime:
     """The slot that was begun last."""
     return from_micros(int(job.spec["slot"]))
+
+
+def began(job: Job) -> datetime:
+    """When that slot was begun."""
+    return from_micros(int(job.spec.get("began", job.spec["slot"])))
 
 
 def looked_after(config: Collectors, job: Job) -> datetime | None:

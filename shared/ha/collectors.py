@@ -26,7 +26,7 @@ Level = Literal["protected", "best-effort", "unprotected"]
 best-effort: runs of what is left, a few more tries. unprotected: runs of what is left."""
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_MIB, _GIB, _GB = 2**20, 2**30, 10**9
+MIB, _GIB, _GB = 2**20, 2**30, 10**9
 
 Natural = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[int, Meta(ge=1)]
@@ -37,10 +37,10 @@ class BadCollector(ValueError):
 
 
 class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one slot may take at most, retries apart, as the plan counts it.
+    """What one slot may take at most, its tries together; the next slot goes on from there.
 
-    A run ends at its reads, writes and seconds, and the next slot goes on. It does not stop at the
-    others yet: large attachments may exceed those of objects.
+    A single thing that takes more by itself, as a mail with a large attachment, is taken all the
+    same, or nothing after it would ever come; the plan counts with what that took from then on.
 
     reads, writes: documents of the store. seconds: at work. chunks: calls of functions.
     megabytes: MiB of documents kept. object_writes, object_reads: operations on the bucket.
@@ -61,7 +61,7 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
         return {
             "firestore.reads": self.reads,
             "firestore.writes": self.writes,
-            "firestore.stored": self.megabytes * _MIB / _GIB,
+            "firestore.stored": self.megabytes * MIB / _GIB,
             "run.requests": self.chunks,
             "run.vcpu_seconds": self.seconds,
             "run.gib_seconds": self.seconds * 0.5,
@@ -69,7 +69,7 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
             "tasks.operations": 2 * self.chunks,
             "storage.class_a": self.object_writes,
             "storage.class_b": self.object_reads,
-            "storage.stored": self.object_megabytes * _MIB / _GB,
+            "storage.stored": self.object_megabytes * MIB / _GB,
         }
 
 

@@ -25,10 +25,10 @@ from shared.store.protocol import (
     Versioned,
 )
 from shared.work import transitions
-from shared.work.jobs import ENDED, FAMILY, LEASE, UNFINISHED, Job, task_name
-from shared.work.runs import Run, Spent, resident
-from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER, TOO_FAR, LeftAs
-from shared.work.works import CannotGoOn, Work
+from shared.work.jobs import ENDED, FAMILY, LEASE, UNFINISHED, Job, Spending, task_name
+from shared.work.runs import SMALL, Run, Spent, resident
+from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER, TOO_FAR, LeftAs, added
+from shared.work.works import CannotGoOn, Part, Work
 
 MOST_TRIES = 10
 """Claims without progress, after which a job is given up. After `_CAREFUL` of them a run commits
@@ -37,7 +37,7 @@ each part by itself, so that only what it dies of is not done."""
 _CAREFUL = 2
 _ALL = datetime(9999, 1, 1, tzinfo=UTC)
 _LONGEST_LINE = 10_000
-_SMALL = 256 * 1024
+_TOO_LONG = "it took longer than its run_limit"
 
 _log = logging.getLogger(__name__)
 
@@ -72,15 +72,18 @@ class Kind:
     name say them by. tries: claims without progress until one is given up.
 
     pause: before the next try, after so many. caps: what one job may take in all, from its
-    beginning; it ends there, and the next goes on. rests: when somebody has to look after a job
-    that has ended; None where what it had in hand is to be cleared up, and then never.
+    beginning; it ends there, and the next goes on. Only a single part that takes more by itself is
+    taken in spite of that, or nothing after it would ever be. until: when it is given up, whatever
+    it does. rests: when somebody has to look after a job that has ended; None where what it had in
+    hand is to be cleared up, and then never.
     """
 
     family: str = FAMILY
     key: str = "job"
     tries: int = MOST_TRIES
     pause: Callable[[int], timedelta] = transitions.pause_after
-    caps: Callable[[Job], Budget | None] = lambda _: None
+    caps: Callable[[Job], Spending | None] = lambda _: None
+    until: Callable[[Job], datetime | None] = lambda _: None
     rests: Callable[[Job], datetime | None] | None = None
 
 
@@ -245,7 +248,8 @@ class Engine:
         except Conflict:
             return "taken"
         began = self.monotonic()
-        return Run(id, version, claimed, meter, began, Spent(began, 0, 0), job.tries >= _CAREFUL)
+        careful = job.tries >= _CAREFUL
+        return Run(id, version, claimed, meter, began, Spent(began), careful)
 
     def _drive(self, run: Run) -> Outcome:
         try:
@@ -266,12 +270,14 @@ class Engine:
             return self._failed(run, f"this version of Yurt does not know the work {job.work!r}")
         try:
             for part in work.parts(job.hand(run.id), job.spec, job.cursor):
+                if not part.beat and run.has_brought and self._is_capped(run, part):
+                    return self._finished(run)  # the next one reads that part anew
                 run.take(part)
-                if not part.beat and self._is_capped(run):
-                    return self._finished(run)
                 # In the middle of something what was done of it is lost, and will be done again.
                 if self.stopping() or (not part.beat and self._is_spent(run)):
                     return self._pass_on(run)
+                if self._is_over(run):
+                    return self._failed(run, _TOO_LONG)
                 if part.settle or run.is_full() or self._must_renew(run):
                     self._commit(run)
                     if run.job.wish is not None:
@@ -289,24 +295,28 @@ class Engine:
             or self.memory() >= budget.memory
         )
 
-    def _is_capped(self, run: Run) -> bool:
-        """Whether the job has had all that it may have, with what is in hand."""
+    def _is_capped(self, run: Run, part: Part) -> bool:
+        """Whether the job would take more than it may have in all, with what is in hand and this
+        part; or whether its time is up."""
         caps = self.kind.caps(run.job)
         if caps is None:
             return False
-        progress = run.job.progress
-        spent = Spent(self.monotonic(), run.meter.reads, run.meter.writes).since(run.counted)
-        return (
-            progress.seconds + spent.at >= caps.seconds
-            or progress.reads + spent.reads >= caps.reads
-            or progress.writes + spent.writes + len(run.records) >= caps.writes
-        )
+        spent = Spent.by(self.monotonic(), run.meter).since(run.counted)
+        total = added(run.job.progress, spent)
+        return total.seconds >= caps.seconds or caps.exceeded_by(added(total, run.to_come(part)))
+
+    def _is_over(self, run: Run) -> bool:
+        until = self.kind.until(run.job)
+        return until is not None and self.clock() >= until
 
     def _must_renew(self, run: Run) -> bool:
         lease = run.job.lease
         return lease is not None and self.clock() >= lease - LEASE / 2
 
     def _pass_on(self, run: Run) -> Outcome:
+        caps = self.kind.caps(run.job)
+        if caps is not None and run.job.progress.chunks + 1 >= caps.chunks:
+            return self._finished(run)
         self._commit(run, state="ready")
         if run.job.state != "ready":
             return self._stopped(run)
@@ -328,6 +338,9 @@ class Engine:
         if not progressed and run.job.tries >= self.kind.tries and self.kind.rests is not None:
             return self._failed(run, str(error) or type(error).__name__)
         pause = self.kind.pause(1 if progressed else run.job.tries)
+        until = self.kind.until(run.job)
+        if until is not None and self.clock() + pause >= until:
+            return self._failed(run, str(error) or type(error).__name__)
         self._commit(run, state="ready", error=str(error) or type(error).__name__, pause=pause)
         if run.job.state != "ready":
             return self._stopped(run)
@@ -363,7 +376,7 @@ class Engine:
         """
         try:
             raws = self._kept(run.raws)
-            spent = Spent(self.monotonic(), run.meter.reads, run.meter.writes)
+            spent = Spent.by(self.monotonic(), run.meter)
             took = spent.since(run.counted)
             while not self._committed(run, raws, took, state, error, pause):
                 pass
@@ -375,7 +388,7 @@ class Engine:
         self,
         run: Run,
         raws: Mapping[str, bytes],
-        took: Spent,
+        took: Spending,
         state: LeftAs,
         error: str | None,
         pause: timedelta,
@@ -384,10 +397,10 @@ class Engine:
         # Whatever a late answer finds in the run by then, the decision is made of what is now.
         held, part, now = run.job, run.last, self.clock()
 
-        def decide(added: Added) -> Job:
+        def decide(got: Added) -> Job:
             return self._rested(
                 transitions.committed(
-                    held, state, now, part=part, added=added, spent=took, error=error, pause=pause
+                    held, state, now, part=part, got=got, spent=took, error=error, pause=pause
                 )
             )
 
@@ -422,7 +435,7 @@ class Engine:
     def _kept(self, raws: Mapping[str, bytes]) -> dict[str, bytes]:
         small: dict[str, bytes] = {}
         for sha256, raw in raws.items():
-            if len(raw) <= _SMALL:
+            if len(raw) <= SMALL:
                 small[sha256] = raw
             else:
                 self.keeps.put(raw)

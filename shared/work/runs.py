@@ -5,24 +5,36 @@ from typing import NamedTuple
 
 from shared.meter import Meter
 from shared.model.records import AnyRecord, Fix, Status
-from shared.work.jobs import Job
+from shared.work.jobs import Job, Spending
 from shared.work.works import Part
 
 FLUSH_RECORDS = 20_000
 FLUSH_BYTES = 4_000_000
+SMALL = 256 * 1024
+"""Bytes of a raw that goes into the store; a larger one becomes an object."""
 _NAMED_BYTES = 1_000
+_ENDING = 3
+"""Documents that the end of a run writes: its own, and packs of raws."""
 
 
 class Spent(NamedTuple):
-    """By a run, up to a moment. at: seconds of the monotonic clock."""
+    """By a run, up to a moment. at: seconds of the monotonic clock; the others as in `Spending`."""
 
     at: float
-    reads: int
-    writes: int
+    reads: int = 0
+    writes: int = 0
+    sent: int = 0
+    object_writes: int = 0
+    object_reads: int = 0
+    object_sent: int = 0
 
-    def since(self, before: "Spent") -> "Spent":
-        at = max(0.0, self.at - before.at)
-        return Spent(at, self.reads - before.reads, self.writes - before.writes)
+    @classmethod
+    def by(cls, at: float, meter: Meter) -> "Spent":
+        return cls(at, *(getattr(meter, name) for name in cls._fields[1:]))
+
+    def since(self, before: "Spent") -> Spending:
+        took = {name: getattr(self, name) - getattr(before, name) for name in self._fields[1:]}
+        return Spending(seconds=max(0.0, self.at - before.at), **took)
 
 
 @dataclass(slots=True)
@@ -52,6 +64,26 @@ class Run:
         named = sum(1 for record in part.records if not isinstance(record, (Fix, Status)))
         self.size += named * _NAMED_BYTES
         self.last = part
+
+    @property
+    def has_brought(self) -> bool:
+        """Whether anything was taken since the job was begun, by this run or one before."""
+        progress = self.job.progress
+        return self.last is not None or bool(progress.new or progress.known)
+
+    def to_come(self, part: Part) -> Spending:
+        """What is known of committing what is in hand, with this part, and of ending after it."""
+        raws = {**self.raws, **part.raws}.values()
+        large = [len(raw) for raw in raws if len(raw) > SMALL]
+        records = [*self.records, *part.records]
+        return Spending(
+            writes=len(records) + _ENDING,
+            chunks=1,
+            sent=sum(map(len, raws)) - sum(large),
+            object_writes=len(large),
+            object_reads=len(large),  # whether they are there
+            object_sent=sum(large),
+        )
 
     def is_full(self) -> bool:
         return (
