@@ -14,7 +14,6 @@ import msgspec
 from infra.running import turn_at_jobs
 from shared.blobs.protocol import BlobsError
 from shared.collecting.collecting import Collecting
-from shared.collecting.monitor import Monitor
 from shared.ha.watching import Alert
 from shared.http.work import Call, called
 from shared.node import Node
@@ -23,6 +22,7 @@ from shared.queue.protocol import QueueError, Task, Workable
 from shared.store.protocol import StoreError
 from shared.upkeep.sweeping import sweep
 from shared.work.engine import Engine
+from shared.workshop import monitor_of
 
 SWEEP_EACH, TICK_EACH = 30.0, 10.0
 """Seconds."""
@@ -123,7 +123,7 @@ class Crew(NamedTuple):
 
     def _watch_each(self) -> None:
         every = timedelta(seconds=self.sweep_each)
-        monitor = Monitor(self.node.store, self.collecting, self.node.clock, every, _told)
+        monitor = monitor_of(self.node, self.collecting, every, _told)
         while not self.stopping.wait(self.sweep_each):
             with _logged():
                 monitor.sweep()

@@ -2,16 +2,23 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
+from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
+from shared.collecting.monitor import Monitor, Tell
+from shared.collecting.pacing import Pacing
+from shared.collecting.reports import paired, reports
 from shared.collecting.slots import WORK
 from shared.collecting.work import CollectWork
+from shared.counters.protocol import Counters
 from shared.imports.importing import ImportWork
 from shared.node import Node
 from shared.queue.protocol import Queue
 from shared.services.protocol import Service
 from shared.upkeep.sealing import SealWork
-from shared.work.engine import Budget, Engine
+from shared.work.engine import Engine, unpaced
+from shared.work.runs import Budget
 
 CLOUD = Budget(seconds=240.0, memory=240_000_000, reads=10_000, writes=4_000)
 """Of a function with a timeout of ten minutes, whose memory what comes next may double; reads and
@@ -37,8 +44,30 @@ def engine_of(
             "seal": SealWork(node.store),
         },
         budget=HOME if at_home else CLOUD,
+        pace=unpaced if at_home else Pacing(node.store, node.clock),
         clock=node.clock,
         stopping=stopping,
+    )
+
+
+def monitor_of(
+    node: Node,
+    collecting: Collecting,
+    every: timedelta,
+    tell: Tell,
+    counters: Counters | None = None,
+) -> Monitor:
+    """What looks after the collectors. every: how often it sweeps. counters: the platform's; where
+    nobody counts nothing is held back."""
+    return Monitor(
+        store=node.store,
+        collecting=collecting,
+        clock=node.clock,
+        every=every,
+        tell=tell,
+        books=Books(node.store, lambda: paired(node.store), counters),
+        reports=lambda: reports(node.store),
+        spares=counters is not None,
     )
 
 

@@ -37,8 +37,7 @@ class Collecting:
 
     def begin(self, id: str, slot: datetime) -> Outcome:
         """Runs the first chunk of a slot. Raises `StoreError`: it shall be called again."""
-        collector = self.config().collectors.get(id)
-        return self.engine.begin(id, slots.beginning(collector, id, slot))
+        return self.engine.begin(id, slots.beginning(self.config(), id, slot))
 
     def run(self, id: str, token: int) -> Outcome:
         """Runs a later one."""

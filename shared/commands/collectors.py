@@ -10,9 +10,10 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
+from shared.collecting.books import ledger_of
 from shared.collecting.pool import free_tier, pool_of
+from shared.collecting.reports import paired
 from shared.collecting.slots import FAMILY, enrolled, rescheduled, retired, slot_of
-from shared.commands.access import access_of
 from shared.commands.answers import (
     Applied,
     CollectorIs,
@@ -321,8 +322,8 @@ def _apply(node: Node, changes: Sequence[Change]) -> Collectors:
 
 
 def pool(node: Node) -> Pool:
-    phones = sum(device.current is not None for device in access_of(node).devices.values())
-    return pool_of(phones, {})
+    ledger = ledger_of(node.store) if node.settings.firestore is not None else None
+    return pool_of(paired(node.store), ledger, node.clock())
 
 
 def plan_state(node: Node) -> PlanState:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -77,12 +77,24 @@ def read_change(text: str, allowances: Mapping[str, Allowance]) -> Change:
 def with_collector(config: Collectors, id: str, collector: Collector) -> Collectors:
     """Added, or in the place of the one of that id. `BadCollector` or `BadSchedule`."""
     check(id, collector)
-    return replace(config, collectors={**config.collectors, id: collector})
+    before, measured = config.collectors.get(id), config.measured
+    if before is None or (before.service, before.caps) != (collector.service, collector.caps):
+        measured = _but(measured, id)
+    collectors = {**config.collectors, id: collector}
+    return replace(config, collectors=collectors, measured=measured)
 
 
 def without_collector(config: Collectors, id: str) -> Collectors:
-    held = {key: value for key, value in config.collectors.items() if key != id}
-    return replace(config, collectors=held)
+    return replace(
+        config, collectors=_but(config.collectors, id), measured=_but(config.measured, id)
+    )
+
+
+V = TypeVar("V")
+
+
+def _but(held: Mapping[str, V], id: str) -> dict[str, V]:
+    return {key: value for key, value in held.items() if key != id}
 
 
 def find(config: Collectors, id: str) -> Collector:

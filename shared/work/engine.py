@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -26,7 +26,7 @@ from shared.store.protocol import (
 )
 from shared.work import transitions
 from shared.work.jobs import ENDED, FAMILY, LEASE, UNFINISHED, Job, Spending, task_name
-from shared.work.runs import SMALL, Run, Spent, resident
+from shared.work.runs import SMALL, USUAL, Budget, Run, Spent, resident
 from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER, TOO_FAR, LeftAs, added
 from shared.work.works import CannotGoOn, Part, Work
 
@@ -42,11 +42,12 @@ _TOO_LONG = "it took longer than its run_limit"
 _log = logging.getLogger(__name__)
 
 Outcome = Literal[
-    "done", "more", "waiting", "failed", "stopped", "taken", "fenced", "stale", "gone"
+    "done", "more", "waiting", "later", "failed", "stopped", "taken", "fenced", "stale", "gone"
 ]
 """Of a run. done: the whole job. more: there is a next chunk. waiting: tried again later, after an
-error. failed: given up. stopped: the owner paused or cancelled it. taken: another run has it.
-fenced: another was granted it meanwhile. stale: the task is of an earlier run. gone: no such job.
+error. later: it is paced, and its next chunk begins once something is left for it. failed: given
+up. stopped: the owner paused or cancelled it. taken: another run has it. fenced: another was
+granted it meanwhile. stale: the task is of an earlier run. gone: no such job.
 """
 
 
@@ -56,14 +57,19 @@ class Keeps(Protocol):
     def put(self, data: bytes) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What one chunk may take. memory: bytes of the whole process. reads, writes: of the store."""
+class Pace(NamedTuple):
+    """What a chunk of a job may take now. later: not before then, and why; done: when the whole
+    job will be, at this pace, if that can be said."""
 
-    seconds: float = 45.0
-    memory: int = 1_000_000_000
-    reads: int = 20_000
-    writes: int = 10_000
+    budget: Budget | None = None
+    later: datetime | None = None
+    why: str = ""
+    done: datetime | None = None
+
+
+def unpaced(_: Job) -> Pace | None:
+    """As much as any."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +117,18 @@ def _never() -> bool:
 class Engine:
     """store, queue, keeps: the ports. works: the kinds of work by name.
 
-    kind: of jobs that it runs. monotonic: seconds, for the budget. memory: what the process has,
-    in bytes. stopping: whether the process ends: then a run passes its job on as soon as it can.
+    kind: of jobs that it runs. pace: what a chunk may take. monotonic: seconds, for the budget.
+    memory: what the process has, in bytes. stopping: whether the process ends: then a run passes
+    its job on as soon as it can.
     """
 
     store: Store
     queue: Queue
     keeps: Keeps
     works: Mapping[str, Work]
-    budget: Budget = Budget()
+    budget: Budget = USUAL
     kind: Kind = JOBS
+    pace: Callable[[Job], Pace | None] = unpaced
     clock: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     memory: Callable[[], int] = resident
@@ -239,7 +247,14 @@ class Engine:
         if job.tries >= self.kind.tries:
             self._give_up(id, held)
             return "failed"
-        return self._granted(id, held.version, job, meter)
+        pace = self.pace(job)
+        if pace is not None and pace.later is not None:
+            self._put_off(id, held, pace.later, pace)
+            return "later"
+        run = self._granted(id, held.version, job, meter)
+        if isinstance(run, Run) and pace is not None and pace.budget is not None:
+            run.budget = pace.budget
+        return run
 
     def _granted(self, id: str, over: str | None, job: Job, meter: Meter) -> Run | Outcome:
         claimed = transitions.claimed(job, self.clock())
@@ -287,12 +302,12 @@ class Engine:
         return self._finished(run)
 
     def _is_spent(self, run: Run) -> bool:
-        budget = self.budget
-        return (
+        budgets = [self.budget] if run.budget is None else [self.budget, run.budget]
+        return self.memory() >= self.budget.memory or any(
             self.monotonic() - run.began >= budget.seconds
             or run.meter.reads >= budget.reads
             or run.meter.writes >= budget.writes
-            or self.memory() >= budget.memory
+            for budget in budgets
         )
 
     def _is_capped(self, run: Run, part: Part) -> bool:
@@ -494,6 +509,14 @@ class Engine:
         if not waits:
             self._enqueue(found.id, revived)
         return not waits
+
+    def _put_off(self, id: str, held: Versioned[Job], later: datetime, pace: Pace) -> None:
+        """No task waits for that moment: the sweep finds the job when it has come."""
+        put_off = transitions.put_off(held.document, later, pace.why, pace.done, self.clock())
+        try:
+            self._write(id, held.version, put_off)
+        except Conflict:
+            return
 
     def _settle(self, id: str, held: Versioned[Job]) -> None:
         """Does what the owner wished of a run that died before it could."""

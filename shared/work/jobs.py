@@ -73,6 +73,14 @@ class Day(Spending, frozen=True, kw_only=True, omit_defaults=True):
     began: Instant
 
 
+class Paced(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """until: no chunk begins before. why: in words. done: when the job will be, if known."""
+
+    until: Instant
+    why: str
+    done: Instant | None = None
+
+
 class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
     """work, spec: what to do, and its arguments. title: for people.
 
@@ -81,7 +89,7 @@ class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
     runs). commits: how many took effect. tries: claims since the cursor moved, but for those of
     runs that passed it on in peace. wish: what the owner wants of the run that goes on. versions:
     what the work was when it began. days: what its runs took on the last two days on which there
-    were any, the newest last.
+    were any, the newest last. paced: of one that waits until something is left for it.
     """
 
     SHAPE: ClassVar[int] = 1
@@ -103,6 +111,7 @@ class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
     last_error: str | None = None
     progress: Progress = Progress()
     days: tuple[Day, ...] = ()
+    paced: Paced | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether a run may be at it. A lease that nobody can have granted is none: the clock was

@@ -17,6 +17,19 @@ _ENDING = 3
 """Documents that the end of a run writes: its own, and packs of raws."""
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one chunk may take. memory: bytes of the whole process. reads, writes: of the store."""
+
+    seconds: float = 45.0
+    memory: int = 1_000_000_000
+    reads: int = 20_000
+    writes: int = 10_000
+
+
+USUAL = Budget()
+
+
 class Spent(NamedTuple):
     """By a run, up to a moment. at: seconds of the monotonic clock; the others as in `Spending`."""
 
@@ -41,7 +54,8 @@ class Spent(NamedTuple):
 class Run:
     """One claimed run. version: of the job's document. counted: what earlier commits have told.
 
-    careful: each part is committed by itself. last: the part that came last.
+    careful: each part is committed by itself. last: the part that came last. budget: that it is
+    given besides what every run has.
     """
 
     id: str
@@ -55,6 +69,7 @@ class Run:
     raws: dict[str, bytes] = field(default_factory=dict)
     size: int = 0
     last: Part | None = None
+    budget: Budget | None = None
 
     def take(self, part: Part) -> None:
         self.records += part.records

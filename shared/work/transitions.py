@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.ha.allowances import began_day
 from shared.store.protocol import Added
-from shared.work.jobs import LEASE, Day, Job, Progress, Spending, State
+from shared.work.jobs import LEASE, Day, Job, Paced, Progress, Spending, State
 from shared.work.works import Part
 
 REVIVED_AFTER = timedelta(seconds=60)
@@ -16,6 +16,9 @@ REVIVED_AFTER = timedelta(seconds=60)
 LONGEST_PAUSE = timedelta(minutes=15)
 TOO_FAR = 2 * LONGEST_PAUSE
 """Ahead of now, where nothing is due by a clock that is right: that of its writer was not."""
+
+LONGEST_PACE = timedelta(hours=26)
+"""Ahead of now, where nothing is put off to: a day of the quotas has up to 25 hours."""
 
 LeftAs = Literal["running", "ready", "done", "failed"]
 """The state that a run leaves its job in: it goes on, passes it on, or ends it."""
@@ -40,6 +43,7 @@ def claimed(job: Job, now: datetime) -> Job:
         due=now + LEASE,
         tries=job.tries + 1,
         changed=now,
+        paced=None,
     )
 
 
@@ -91,6 +95,19 @@ def revived(job: Job, now: datetime, *, waits: bool) -> Job:
     )
 
 
+def put_off(job: Job, later: datetime, why: str, done: datetime | None, now: datetime) -> Job:
+    """Not run before then, since nothing is left for it now. done: when it will be, if known."""
+    return replace(
+        job,
+        state="ready",
+        token=job.token + 1,
+        lease=None,
+        due=later,
+        changed=now,
+        paced=Paced(until=later, why=why, done=done),
+    )
+
+
 def resumed(job: Job, now: datetime) -> Job:
     """Ready because its owner asks: what it failed of is to be tried anew."""
     return replace(
@@ -103,6 +120,7 @@ def resumed(job: Job, now: datetime) -> Job:
         token=job.token + 1,
         due=now + REVIVED_AFTER,
         changed=now,
+        paced=None,
     )
 
 
@@ -116,12 +134,14 @@ def stilled(job: Job, state: State, now: datetime) -> Job:
         due=_due(state, now),
         wish=None,
         changed=now,
+        paced=None,
     )
 
 
 def is_overdue(job: Job, now: datetime) -> bool:
     """Whether somebody must look after it: no task and no run has, by now."""
-    return job.due is not None and not now <= job.due <= now + TOO_FAR
+    far = TOO_FAR if job.paced is None else LONGEST_PACE
+    return job.due is not None and not now <= job.due <= now + far
 
 
 def pause_after(tries: int) -> timedelta:

@@ -9,9 +9,9 @@ import pytest
 
 from shared.meter import spend
 from shared.store.protocol import Conflict, StoreUnavailable
-from shared.work.engine import MOST_TRIES, Budget, NoSuchJob
+from shared.work.engine import MOST_TRIES, NoSuchJob
 from shared.work.jobs import LEASE, Progress
-from shared.work.runs import resident
+from shared.work.runs import Budget, resident
 from shared.work.works import CannotGoOn
 from tests.store.samples import NOON, event, fix
 from tests.work.bench import Act, Bench, Dead, Wrapped, die, part

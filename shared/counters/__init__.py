@@ -1,0 +1,1 @@
+"""What the platform counts of the quotas."""
