@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
+from shared.collecting.configuring import note_measured
 from shared.collecting.monitor import Monitor, Tell
 from shared.collecting.pacing import Pacing
 from shared.collecting.reports import paired, reports
@@ -95,7 +96,7 @@ def collecting_of(
             )
         },
         budget=HOME if node.settings.firestore is None else CLOUD,
-        kind=kind(node.configured),
+        kind=kind(node.configured, lambda id, took: note_measured(node.store, id, took)),
         clock=node.clock,
         stopping=stopping,
     )

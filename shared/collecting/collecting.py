@@ -1,5 +1,6 @@
 """The collectors of a node, as whoever calls them needs them: ticks, slots, chunks."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,8 +63,22 @@ def spending(caps: Caps) -> Spending:
     )
 
 
-def kind(config: Callable[[], Collectors]) -> Kind:
-    """Of the jobs of collectors."""
+def caps_for(took: Spending) -> Caps:
+    """That would have been enough for what a slot took."""
+    return Caps(
+        reads=max(took.reads, 10),
+        writes=max(took.writes, 5),
+        seconds=max(math.ceil(took.seconds), 5),
+        chunks=max(took.chunks, 1),
+        megabytes=max(took.sent / MIB, 0.001),
+        object_writes=took.object_writes,
+        object_reads=took.object_reads,
+        object_megabytes=math.ceil(took.object_sent / MIB),
+    )
+
+
+def kind(config: Callable[[], Collectors], exceeded: Callable[[str, Caps], None]) -> Kind:
+    """Of the jobs of collectors. exceeded: is told of one that took more than it may, and what."""
 
     def configured(job: Job) -> Collector | None:
         return config().collectors.get(str(job.spec["collector"]))
@@ -78,6 +93,11 @@ def kind(config: Callable[[], Collectors]) -> Kind:
             return None
         return slots.began(job) + timedelta(seconds=collector.run_limit)
 
+    def ended(job: Job) -> None:
+        may = caps(job)
+        if may is not None and may.exceeded_by(job.progress):
+            exceeded(str(job.spec["collector"]), caps_for(job.progress))
+
     return Kind(
         family=slots.FAMILY,
         key=slots.FAMILY,
@@ -85,5 +105,6 @@ def kind(config: Callable[[], Collectors]) -> Kind:
         pause=lambda _: AGAIN_AFTER,
         caps=caps,
         until=until,
+        ended=ended,
         rests=lambda job: slots.looked_after(config(), job),
     )

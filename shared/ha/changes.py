@@ -19,14 +19,23 @@ Change = Callable[[Collectors], Collectors]
 _LEVELS: tuple[Level, ...] = ("protected", "best-effort", "unprotected")
 _QUOTA = re.compile(r"([a-z]+\.[a-z][a-z_]*)=(\d+(?:\.\d+)?)")
 _CAP = re.compile(r"([a-z_]+)=(\d+(?:\.\d+)?)")
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _HOW = (
     "write it like 'mail every 1m', 'mail best-effort', 'mail writes=500', 'mail paused', "
-    "'mail removed', 'quota firestore.writes=10000' or 'tolerate 2'"
+    "'mail removed', 'quota firestore.writes=10000' or 'tolerate 2'; to see what a failure would "
+    "lead to, 'mail fails' or 'mail fails at 18:00'"
 )
 
 
 class BadChange(ValueError):
     """It is no change; the text says why, and what to write."""
+
+
+class Failure(NamedTuple):
+    """Of a collector. clock: hour and minute, when next; None for now."""
+
+    collector: str
+    clock: tuple[int, int] | None
 
 
 class Hypothesis(NamedTuple):
@@ -72,6 +81,19 @@ def read_change(text: str, allowances: Mapping[str, Allowance]) -> Change:
         case [id, *rest] if rest:
             return lambda config: _changed(config, id, rest)
     raise BadChange(f"{text!r} is no change: {_HOW}")
+
+
+def read_failure(text: str) -> Failure | None:
+    """None for words that are about no failure. `BadChange`."""
+    words = text.split()
+    match words:
+        case [id, "fails"]:
+            return Failure(id, None)
+        case [id, "fails", "at", clock] if found := _CLOCK.fullmatch(clock):
+            return Failure(id, (int(found[1]), int(found[2])))
+        case [_, "fails", *_]:
+            raise BadChange(f"{text!r} says no time of day: {_HOW}")
+    return None
 
 
 def with_collector(config: Collectors, id: str, collector: Collector) -> Collectors:

@@ -318,6 +318,13 @@ def _spans(now: datetime, known: datetime | None) -> Iterator[_Span]:
             start, is_now = end, False
 
 
+def recovery_of(cap: Vector, missed: int = CATCH_UP) -> dict[str, float]:
+    """What an outage takes at most, besides the slots: of each allowance. missed: slots."""
+    names = {*cap, *OVERHEAD}
+    runs = ATTEMPTS + min(missed, CATCH_UP)
+    return {name: runs * cap.get(name, 0.0) + OVERHEAD.get(name, 0.0) for name in names}
+
+
 def users(line: Line, config: Collectors, most: int = 5) -> list[tuple[str, float]]:
     """Who takes most of it: its slots that are still to come."""
     taken = [

@@ -36,7 +36,6 @@ AWAY = 3
 """Sweeps that were left out, after which whoever sweeps was away."""
 
 _RESTARTS: Mapping[Level, int] = {"protected": ATTEMPTS, "best-effort": 3, "unprotected": 0}
-"""How often one is begun again in a day of the quotas."""
 _LOST_AFTER = timedelta(minutes=5)
 """How long a task may wait after its collector was due, until it is taken for lost."""
 
@@ -183,6 +182,11 @@ def without(watched: Watched, told: Sequence[str]) -> Watched:
     """The same, once alerts of these ids were told."""
     left = tuple(alert for alert in watched.outbox if alert.id not in told)
     return replace(watched, outbox=left)
+
+
+def restarts_of(level: Level) -> int:
+    """How often one is begun again in a day of the quotas."""
+    return _RESTARTS[level]
 
 
 def with_alert(watched: Watched, kind: Kind, about: str | None, at: datetime, text: str) -> Watched:

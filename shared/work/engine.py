@@ -81,7 +81,7 @@ class Kind:
     beginning; it ends there, and the next goes on. Only a single part that takes more by itself is
     taken in spite of that, or nothing after it would ever be. until: when it is given up, whatever
     it does. rests: when somebody has to look after a job that has ended; None where what it had in
-    hand is to be cleared up, and then never.
+    hand is to be cleared up, and then never. ended: is told of one that is done, or given up.
     """
 
     family: str = FAMILY
@@ -90,6 +90,7 @@ class Kind:
     pause: Callable[[int], timedelta] = transitions.pause_after
     caps: Callable[[Job], Spending | None] = lambda _: None
     until: Callable[[Job], datetime | None] = lambda _: None
+    ended: Callable[[Job], None] = lambda _: None
     rests: Callable[[Job], datetime | None] | None = None
 
 
@@ -340,11 +341,13 @@ class Engine:
 
     def _finished(self, run: Run) -> Outcome:
         self._commit(run, state="done")
+        self.kind.ended(run.job)
         self._clear_up(run.id, Versioned(run.job, run.version))
         return "done"
 
     def _failed(self, run: Run, reason: str) -> Outcome:
         self._commit(run, state="failed", error=reason)
+        self.kind.ended(run.job)
         return "failed" if run.job.state == "failed" else self._stopped(run)
 
     def _try_later(self, run: Run, error: Exception) -> Outcome:
