@@ -394,11 +394,11 @@ class Engine:
         """
         try:
             raws = self._kept(run.raws)
-            spent = Spent.by(self.monotonic(), run.meter)
-            took = spent.since(run.counted)
+            spent = Spent.by(self.monotonic(), run.meter).since(run.counted)
+            took = transitions.added(spent, run.of_commit())
             while not self._committed(run, raws, took, state, error, pause):
                 pass
-            run.counted = spent
+            run.counted = Spent.by(self.monotonic(), run.meter)
         finally:
             run.empty()
 

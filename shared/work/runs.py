@@ -1,5 +1,6 @@
 """What one run of a job has in hand, until it is committed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ FLUSH_BYTES = 4_000_000
 SMALL = 256 * 1024
 """Bytes of a raw that goes into the store; a larger one becomes an object."""
 _NAMED_BYTES = 1_000
+_REPORTS = 500
+"""About as many as go into a document."""
 _ENDING = 3
 """Documents that the end of a run writes: its own, and packs of raws."""
 
@@ -90,15 +93,20 @@ class Run:
         """What is known of committing what is in hand, with this part, and of ending after it."""
         raws = {**self.raws, **part.raws}.values()
         large = [len(raw) for raw in raws if len(raw) > SMALL]
-        records = [*self.records, *part.records]
         return Spending(
-            writes=len(records) + _ENDING,
+            writes=_documents([*self.records, *part.records]) + _ENDING,
             chunks=1,
             sent=sum(map(len, raws)) - sum(large),
             object_writes=len(large),
             object_reads=len(large),  # whether they are there
             object_sent=sum(large),
         )
+
+    def of_commit(self) -> Spending:
+        """What the commit of what is in hand takes by itself, about: it cannot say so in what it
+        writes."""
+        small = any(len(raw) <= SMALL for raw in self.raws.values())
+        return Spending(writes=_documents(self.records) + 1 + small)
 
     def is_full(self) -> bool:
         return (
@@ -109,6 +117,12 @@ class Run:
 
     def empty(self) -> None:
         self.records, self.raws, self.size, self.last = [], {}, 0, None
+
+
+def _documents(records: Sequence[AnyRecord]) -> int:
+    """That a commit of these writes, about: reports are packed."""
+    named = sum(1 for record in records if not isinstance(record, (Fix, Status)))
+    return named + -(-(len(records) - named) // _REPORTS)
 
 
 def resident() -> int:
