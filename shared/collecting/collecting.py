@@ -30,15 +30,18 @@ class Collecting:
         """The names of the tasks that are due now. Raises `StoreError` or `QueueError`."""
         return slots.tick(self.engine.queue, self.config(), self.clock())
 
-    def call(self, id: str, slot: datetime | None, token: int | None) -> Outcome | None:
+    def call(
+        self, id: str, slot: datetime | None, token: int | None, again: int = 0
+    ) -> Outcome | None:
         """What a task asks for; None if it says neither a slot nor a token."""
         if slot is not None:
-            return self.begin(id, slot)
+            return self.begin(id, slot, again)
         return self.run(id, token) if token is not None else None
 
-    def begin(self, id: str, slot: datetime) -> Outcome:
-        """Runs the first chunk of a slot. Raises `StoreError`: it shall be called again."""
-        return self.engine.begin(id, slots.beginning(self.config(), id, slot))
+    def begin(self, id: str, slot: datetime, again: int = 0) -> Outcome:
+        """Runs the first chunk of a slot. again: the number of the restart, of one that failed.
+        Raises `StoreError`: it shall be called again."""
+        return self.engine.begin(id, slots.beginning(self.config(), id, slot, again))
 
     def run(self, id: str, token: int) -> Outcome:
         """Runs a later one."""

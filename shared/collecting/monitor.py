@@ -24,7 +24,7 @@ from shared.ha.sparing import spare
 from shared.ha.watching import WATCHED, Alert, Beat, Watched, judge, with_alert, without
 from shared.queue.protocol import QueueError
 from shared.store.protocol import Conflict, Damaged, Store
-from shared.work.jobs import Job
+from shared.work.jobs import UNFINISHED, Job
 
 PHONES_EACH = timedelta(minutes=30)
 """In the cloud finding what was heard of a phone last costs several reads."""
@@ -206,9 +206,9 @@ class Monitor:
         try:
             if job is not None and job.state in ("running", "ready"):
                 return self.collecting.engine.revive(id)
-            if job is not None and job.state == "failed":
-                return self.collecting.engine.resume(id).state == "ready"
             slot = collector.slots.last(now, offset_of(id, collector.slots))
+            if job is not None and job.state == "failed":
+                slot = slots.slot_of(job)
             task = slots.slot_task(id, slot, watched.collectors[id].restarts)
             return self.collecting.engine.queue.add(task)
         except QueueError as error:
@@ -235,6 +235,7 @@ def _beat(config: Collectors, id: str, job: Job, queued: bool, now: datetime) ->
         held=job.is_held(now),
         error=job.last_error or "it failed" if failed else None,
         queued=queued,
+        open=job.state in UNFINISHED,
         hopeless=failed and job.tries < ATTEMPTS,
         stuck=slots.stuck_in(job),
     )

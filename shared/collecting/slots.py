@@ -52,8 +52,10 @@ def tick(queue: Queue, config: Collectors, now: datetime) -> list[str]:
 def slot_task(id: str, slot: datetime, again: int = 0) -> Task:
     """again: the number of the restart, whose name must be another."""
     micros = to_micros(slot)
-    name = f"{FAMILY}-{id}-{micros}"
-    return Task(f"{name}-r{again}" if again else name, "work", {FAMILY: id, "slot": micros})
+    name, body = f"{FAMILY}-{id}-{micros}", dict[str, str | int]({FAMILY: id, "slot": micros})
+    if not again:
+        return Task(name, "work", body)
+    return Task(f"{name}-r{again}", "work", {**body, "again": again})
 
 
 _NAME = re.compile(rf"{FAMILY}-(.+)-(?:[0-9]{{15,}}(?:-r[0-9]+)?|[0-9]+-[0-9a-f]{{12}})")
@@ -66,11 +68,12 @@ def collector_in(task: str) -> str | None:
 
 
 def beginning(
-    config: Collectors, id: str, slot: datetime
+    config: Collectors, id: str, slot: datetime, again: int
 ) -> Callable[[Job | None, datetime], Job | Outcome]:
     """What the engine is to claim for a slot: the collector's job begun anew, with its cursor.
 
-    config: of now. A slot is begun once, and never after a later one. That a run before it ended
+    config: of now. A slot is begun once, and never after a later one; but one that failed once more
+    by each restart. That a run before it ended
     without a word stays known until somebody was told.
     """
 
@@ -85,10 +88,11 @@ def beginning(
             "slot": to_micros(slot),
             "began": to_micros(now),
             "generation": collector.generation,
+            "again": again,
         }
         if job is None:
             return Job(work=WORK, title=id, created=now, changed=now, spec=spec, begun=1)
-        if slot <= slot_of(job):
+        if slot < slot_of(job) or (slot == slot_of(job) and not _is_retried(job, again)):
             return "stale"
         if job.is_held(now):
             return "taken"
@@ -108,6 +112,10 @@ def beginning(
         )
 
     return begun
+
+
+def _is_retried(job: Job, again: int) -> bool:
+    return job.state == "failed" and again > int(job.spec.get("again", 0))
 
 
 def slot_of(job: Job) -> datetime:

@@ -60,8 +60,9 @@ Kind = Literal[
 class Beat(NamedTuple):
     """What is known of a collector. slot: that was begun last. due: until when nobody has to look
     after it. held: whether a run is at it. error: of one that was given up. queued: whether a task
-    of it waits or is being called. hopeless: whether what failed would fail again. stuck: an
-    earlier slot whose run ended without a word, though a later one went on.
+    of it waits or is being called. open: whether its slot has not ended yet. hopeless: whether what
+    failed would fail again. stuck: an earlier slot whose run ended without a word, though a later
+    one went on.
     """
 
     slot: datetime | None
@@ -69,6 +70,7 @@ class Beat(NamedTuple):
     held: bool
     error: str | None
     queued: bool
+    open: bool = False
     hopeless: bool = False
     stuck: datetime | None = None
 
@@ -293,8 +295,8 @@ def _watch(beat: Beat, before: Watch | None, now: datetime) -> Watch:
     elif _is_overdue(beat, now):
         status = "suspect" if beat.queued and not _is_lost(beat, now) else "late"
         since = beat.due or now
-    elif before is not None and before.status in ("late", "failed") and beat.held:
-        # It was begun again, and nobody knows yet how it ends.
+    elif before is not None and before.status in ("late", "failed") and beat.open:
+        # It was begun again, and nobody knows yet how that ends.
         return before
     if before is not None and before.status == status:
         return before
@@ -337,7 +339,8 @@ def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: d
     if watch.status != "failed" or beat.hopeless or beat.held:
         return False
     pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS)
-    again = max(watch.since, watch.restarted or watch.since) + pause
+    failed = beat.due or watch.since
+    again = max(failed, watch.restarted or failed) + pause
     slots = collector.slots
     return now >= again and slots.next(now, offset_of(id, slots)) > now + pause
 
