@@ -338,7 +338,7 @@ def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: d
         return watch.restarted is None or now >= watch.restarted + AGAIN_AFTER
     if watch.status != "failed" or beat.hopeless or beat.held:
         return False
-    pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS)
+    pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS - 1)
     failed = beat.due or watch.since
     again = max(failed, watch.restarted or failed) + pause
     slots = collector.slots
