@@ -52,7 +52,8 @@ class Books:
         pool = pool_of(self.phones(), ledger, now)
         made = _planned(config, pool, now)
         if made is not None:
-            ledger = with_free(ledger, self._free(config, made, now))
+            free = self._free(config, made, now)
+            ledger = with_free(ledger, before, free, taken_today(self.store, now))
         try:
             self.store.write(LEDGER, ledger, over=over)
         except Conflict:
@@ -95,17 +96,14 @@ class Books:
         return jobs
 
     def _free(self, config: Collectors, made: Plan, now: datetime) -> dict[str, float]:
-        """What imports may take today in all: what is left when everybody else has what is theirs,
-        of a month each day its share; with what they have taken today already."""
-        taken, free = dict[str, float](), dict[str, float]()
-        for found in self.store.due(Job, FAMILY, _ALL, limit=_MOST_JOBS):
-            _add(taken, found.document.days, began_day(now))
-        others = runners(config, OTHERS)
+        """What imports may take today: what is left when everybody else has what is theirs, of a
+        month each day its share."""
+        free, others = dict[str, float](), runners(config, OTHERS)
         for line in made.current(now):
             slots_of_others = sum(each.taken(now, line.end, line.dimension) for each in others)
             left = max(0.0, line.left(made.wanted) - slots_of_others)
             days = max(1.0, (line.end - now) / timedelta(days=1))
-            free[line.dimension] = left / days + taken.get(line.dimension, 0.0)
+            free[line.dimension] = left / days
         return free
 
 
@@ -122,6 +120,14 @@ def _planned(config: Collectors, pool: Pool, now: datetime) -> Plan | None:
     except BadSchedule as error:
         _log.error("there is no plan: %s", error)
         return None
+
+
+def taken_today(store: Store, now: datetime) -> dict[str, float]:
+    """By jobs that have not ended. Raises `StoreError`."""
+    taken = dict[str, float]()
+    for found in store.due(Job, FAMILY, _ALL, limit=_MOST_JOBS):
+        _add(taken, found.document.days, began_day(now))
+    return taken
 
 
 def ledger_of(store: Store) -> Ledger | None:

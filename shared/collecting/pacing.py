@@ -7,14 +7,16 @@ themselves.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from shared.collecting.books import taken_today
 from shared.collecting.pool import vector_of
 from shared.ha.allowances import began_day, end_of
+from shared.ha.collectors import Vector
 from shared.ha.ledger import LEDGER, Ledger
 from shared.store.protocol import Damaged, Store
 from shared.work.engine import Pace
-from shared.work.jobs import FAMILY, Job, Spending
+from shared.work.jobs import Job, Spending
 from shared.work.runs import Budget
 
 LOOKS_EACH = timedelta(minutes=10)
@@ -22,10 +24,9 @@ LOOKS_EACH = timedelta(minutes=10)
 SHARE = 4
 """A chunk takes at most so small a part of what is left today, since others may have taken some of
 it that is not counted yet."""
-LEAST_WRITES = 100
-"""Documents of a chunk: fewer are not worth beginning."""
-
-_ALL = datetime(9999, 1, 1, tzinfo=UTC)
+_LEAST = vector_of(Spending(writes=100, reads=100, seconds=5, chunks=1))
+"""Of a chunk: fewer are not worth beginning."""
+_ANY = 1e9
 
 
 @dataclass(slots=True)
@@ -44,29 +45,29 @@ class Pacing:
             return None
         if began_day(held.document.at) != began_day(now):
             return Pace(later=now + LOOKS_EACH, why="the quotas of the new day are looked at first")
-        return self._paced(job, held.document.free, now)
+        return _paced(job, held.document, taken_today(self.store, now), now)
 
-    def _paced(self, job: Job, free: dict[str, float], now: datetime) -> Pace | None:
-        taken = dict[str, float]()
-        for found in self.store.due(Job, FAMILY, _ALL):
-            for day in found.document.days:
-                if day.began == began_day(now):
-                    for name, amount in vector_of(day).items():
-                        taken[name] = taken.get(name, 0.0) + amount
-        left = {name: amount - taken.get(name, 0.0) for name, amount in free.items()}
-        least = vector_of(Spending(writes=LEAST_WRITES, reads=LEAST_WRITES, seconds=5, chunks=1))
-        for name, amount in left.items():
-            if amount / SHARE < least.get(name, 0.0) or amount <= 0 < least.get(name, 1.0):
-                tomorrow = end_of("day", now)
-                done = _done(job, name, free[name], tomorrow)
-                return Pace(later=tomorrow, why=f"today's share of {name} is used", done=done)
-        return Pace(
-            budget=Budget(
-                seconds=left.get("run.vcpu_seconds", 1e9) / SHARE,
-                reads=int(left.get("firestore.reads", 1e9) / SHARE),
-                writes=int(left.get("firestore.writes", 1e9) / SHARE),
-            )
+
+def _paced(job: Job, ledger: Ledger, taken: Vector, now: datetime) -> Pace:
+    share = {
+        name: amount + ledger.counted.get(name, 0.0) for name, amount in (ledger.free or {}).items()
+    }
+    left = {name: amount - taken.get(name, 0.0) for name, amount in share.items()}
+    for name, amount in left.items():
+        if amount >= _LEAST.get(name, 0.0) * SHARE:
+            continue
+        why = f"today's share of {name} is used"
+        if taken.get(name, 0.0) > ledger.counted.get(name, 0.0):
+            return Pace(later=now + LOOKS_EACH, why=f"{why}, as far as is known")
+        tomorrow = end_of("day", now)
+        return Pace(later=tomorrow, why=why, done=_done(job, name, share[name], tomorrow))
+    return Pace(
+        budget=Budget(
+            seconds=left.get("run.vcpu_seconds", _ANY) / SHARE,
+            reads=int(left.get("firestore.reads", _ANY) / SHARE),
+            writes=int(left.get("firestore.writes", _ANY) / SHARE),
         )
+    )
 
 
 def _done(job: Job, name: str, each_day: float, tomorrow: datetime) -> datetime | None:

@@ -37,8 +37,9 @@ class DayOf(Struct, frozen=True, kw_only=True):
 class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """at: when the counters were asked. late: seconds by which they may be behind. used: of each
     allowance, since its window began, or kept. unknown: why it is not known of others. days: that
-    are over, the newest last. free: what imports may take today, by dimension, as was left then
-    with what they had taken; None before there was a plan.
+    are over, the newest last. free: what imports may take today besides what they have; None
+    before there was a plan. taken: by imports on that day, at that time. counted: the part of it
+    that is surely in `used`, since it was taken before the look before.
     """
 
     SHAPE: ClassVar[int] = 1
@@ -49,6 +50,8 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown: dict[str, str] = {}
     days: tuple[DayOf, ...] = ()
     free: dict[str, float] | None = None
+    taken: dict[str, float] = {}
+    counted: dict[str, float] = {}
 
     @property
     def known(self) -> datetime:
@@ -108,5 +111,8 @@ def with_day(
 _LAST_HOURS = timedelta(hours=1)
 
 
-def with_free(ledger: Ledger, free: Vector) -> Ledger:
-    return replace(ledger, free=dict(free))
+def with_free(ledger: Ledger, before: Ledger | None, free: Vector, taken: Vector) -> Ledger:
+    """before: the ledger of the look before. free, taken: by imports on this day."""
+    same_day = before is not None and began_day(before.at) == began_day(ledger.at)
+    counted = before.taken if before is not None and same_day else {}
+    return replace(ledger, free=dict(free), taken=dict(taken), counted=counted)

@@ -307,7 +307,7 @@ class Engine:
         return self.memory() >= self.budget.memory or any(
             self.monotonic() - run.began >= budget.seconds
             or run.meter.reads >= budget.reads
-            or run.meter.writes >= budget.writes
+            or run.meter.writes + run.documents >= budget.writes
             for budget in budgets
         )
 

@@ -57,8 +57,8 @@ class Spent(NamedTuple):
 class Run:
     """One claimed run. version: of the job's document. counted: what earlier commits have told.
 
-    careful: each part is committed by itself. last: the part that came last. budget: that it is
-    given besides what every run has.
+    careful: each part is committed by itself. named: records that are no reports. last: the part
+    that came last. budget: that it is given besides what every run has.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Run:
     records: list[AnyRecord] = field(default_factory=list)
     raws: dict[str, bytes] = field(default_factory=dict)
     size: int = 0
+    named: int = 0
     last: Part | None = None
     budget: Budget | None = None
 
@@ -79,8 +80,9 @@ class Run:
         self.raws.update(part.raws)
         self.size += sum(map(len, part.raws.values()))
         # A report takes some bytes, any other record a row or document of its own.
-        named = sum(1 for record in part.records if not isinstance(record, (Fix, Status)))
+        named = _named(part.records)
         self.size += named * _NAMED_BYTES
+        self.named += named
         self.last = part
 
     @property
@@ -94,7 +96,7 @@ class Run:
         raws = {**self.raws, **part.raws}.values()
         large = [len(raw) for raw in raws if len(raw) > SMALL]
         return Spending(
-            writes=_documents([*self.records, *part.records]) + _ENDING,
+            writes=self.documents + _documents(len(part.records), _named(part.records)) + _ENDING,
             chunks=1,
             sent=sum(map(len, raws)) - sum(large),
             object_writes=len(large),
@@ -106,7 +108,12 @@ class Run:
         """What the commit of what is in hand takes by itself, about: it cannot say so in what it
         writes."""
         small = any(len(raw) <= SMALL for raw in self.raws.values())
-        return Spending(writes=_documents(self.records) + 1 + small)
+        return Spending(writes=self.documents + 1 + small)
+
+    @property
+    def documents(self) -> int:
+        """That a commit of the records writes, about."""
+        return _documents(len(self.records), self.named)
 
     def is_full(self) -> bool:
         return (
@@ -116,13 +123,15 @@ class Run:
         )
 
     def empty(self) -> None:
-        self.records, self.raws, self.size, self.last = [], {}, 0, None
+        self.records, self.raws, self.size, self.named, self.last = [], {}, 0, 0, None
 
 
-def _documents(records: Sequence[AnyRecord]) -> int:
-    """That a commit of these writes, about: reports are packed."""
-    named = sum(1 for record in records if not isinstance(record, (Fix, Status)))
-    return named + -(-(len(records) - named) // _REPORTS)
+def _named(records: Sequence[AnyRecord]) -> int:
+    return sum(1 for record in records if not isinstance(record, (Fix, Status)))
+
+
+def _documents(records: int, named: int) -> int:
+    return named + -(-(records - named) // _REPORTS)  # reports are packed
 
 
 def resident() -> int:
