@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.alerting.configured import ALERTING, Alerting
 from shared.blobs.kept import Kept
 from shared.blobs.protocol import Objects
 from shared.copied import Copied
@@ -114,6 +115,7 @@ class Node:
         collectors = current(self.store, COLLECTORS, Collectors()).collectors.values()
         sealed = any(device.sealed_key or device.earlier_keys for device in devices)
         sealed = sealed or any(collector.sealed for collector in collectors)
+        sealed = sealed or current(self.store, ALERTING, Alerting()).has_secrets
         return self._master_key(create=not sealed)
 
     def _master_key(self, *, create: bool) -> MasterKey:

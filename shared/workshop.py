@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from shared.alerting.telling import Telling
 from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
 from shared.collecting.configuring import note_measured
@@ -51,24 +52,34 @@ def engine_of(
     )
 
 
+def telling_of(node: Node) -> Telling:
+    """Who is told of alerts."""
+    from shared.alerting.registry import CHANNELS
+
+    return Telling(node.store, CHANNELS, lambda: node.master_key, node.clock)
+
+
 def monitor_of(
     node: Node,
     collecting: Collecting,
     every: timedelta,
-    tell: Tell,
+    tell: Tell | None = None,
     counters: Counters | None = None,
 ) -> Monitor:
-    """What looks after the collectors. every: how often it sweeps. counters: the platform's; where
-    nobody counts nothing is held back."""
+    """What looks after the collectors. every: how often it sweeps. tell: who is told; who is
+    configured if nobody is given. counters: the platform's; where nobody counts nothing is held
+    back."""
+    telling = telling_of(node)
     return Monitor(
         store=node.store,
         collecting=collecting,
         clock=node.clock,
         every=every,
-        tell=tell,
+        tell=telling.tell if tell is None else tell,
         books=Books(node.store, lambda: paired(node.store), counters),
         reports=lambda: reports(node.store),
         spares=counters is not None,
+        completed=telling.ping,
     )
 
 

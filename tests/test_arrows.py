@@ -32,6 +32,7 @@ BELOW: dict[str, set[str]] = {
     },
     "meter": set(),
     "wal": set(),
+    "alerting": {"ha", "model", "sealing", "store"},
     "archives": {"model"},
     "blobs": {"meter", "model"},
     "store": {"blobs", "meter", "model", "search", "wal"},
@@ -44,6 +45,7 @@ BELOW: dict[str, set[str]] = {
     "keyring": {"model", "store"},
     "friends": {"model", "sources", "store"},
     "node": {
+        "alerting",
         "blobs",
         "copied",
         "counts",
@@ -58,6 +60,7 @@ BELOW: dict[str, set[str]] = {
         "store",
     },
     "workshop": {
+        "alerting",
         "collecting",
         "counters",
         "imports",
@@ -67,7 +70,17 @@ BELOW: dict[str, set[str]] = {
         "upkeep",
         "work",
     },
-    "commands": {"collecting", "ha", "imports", "model", "node", "services", "store", "work"},
+    "commands": {
+        "alerting",
+        "collecting",
+        "ha",
+        "imports",
+        "model",
+        "node",
+        "services",
+        "store",
+        "work",
+    },
     "http": {
         "blobs",
         "collecting",

@@ -116,7 +116,7 @@ def add(
         members = {key: value for key, value in said.items() if value is not None}
         members.setdefault("schedule", "every 1 hour")
         members.setdefault("zone", session.profile(node).zone)
-        members |= {"service": service, "options": _pairs(options), "caps": _numbers(caps)}
+        members |= {"service": service, "options": pairs(options), "caps": _numbers(caps)}
         try:
             declared = convert(members, Declared)
         except ValidationError as error:
@@ -159,7 +159,7 @@ def change(
         raise click.UsageError("say what to change: see yurt collectors change --help")
     with session.node() as node:
         given = _asked_for(session) if secret else None
-        changed(node, SERVICES, name, members, _pairs(options), _numbers(caps), given)
+        changed(node, SERVICES, name, members, pairs(options), _numbers(caps), given)
     click.echo(f"{name} is changed.")
 
 
@@ -306,7 +306,7 @@ def _asked_for(session: Session) -> str:
     return given
 
 
-def _pairs(texts: "Sequence[str]") -> dict[str, Any]:
+def pairs(texts: "Sequence[str]") -> dict[str, Any]:
     """`port=993` is a number; `folders=["INBOX"]` what JSON says; all else text."""
     import msgspec
 
@@ -323,7 +323,7 @@ def _pairs(texts: "Sequence[str]") -> dict[str, Any]:
 
 
 def _numbers(texts: "Sequence[str]") -> dict[str, Any]:
-    numbers = _pairs(texts)
+    numbers = pairs(texts)
     for name, value in numbers.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise click.UsageError(f"{name}={value} is no cap: write NAME=NUMBER")

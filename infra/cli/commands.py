@@ -14,6 +14,7 @@ COMMANDS = {
     "import": "import_",
     "jobs": "jobs",
     "collectors": "collectors",
+    "alerts": "alerts",
     "status": "status",
     "plan": "plan",
     "what-if": "plan",

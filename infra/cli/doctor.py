@@ -207,6 +207,7 @@ def _looks(
 ) -> "Iterator[tuple[str, _Look]]":
     """What is to be found in the store, each by itself: one that fails hides no other."""
     from shared.commands import checks
+    from shared.commands.alerts import alerts_state
     from shared.commands.collectors import collector_states
     from shared.commands.devices import SILENT_AFTER, device_states
     from shared.commands.jobs import job_states
@@ -231,6 +232,7 @@ def _looks(
     yield "rejects", rejects
     yield "jobs", lambda node: checks.jobs_check(job_states(node))
     yield "collectors", lambda node: checks.collectors_check(collector_states(node))
+    yield "alerts", lambda node: checks.alerts_check(alerts_state(node))
     yield "refused requests", lambda node: checks.refused_check(node.store.counters())
 
 

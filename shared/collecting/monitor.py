@@ -6,7 +6,7 @@ follows for collectors is written in one guarded step before anything is done.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,10 +18,11 @@ from shared.collecting.books import Account, Books
 from shared.collecting.collecting import Collecting
 from shared.ha.arming import Ack, Arming, arm, unheard
 from shared.ha.collectors import COLLECTORS, MOST, Collector, Collectors, offset_of
+from shared.ha.outbox import Outbox
 from shared.ha.phones import Phone, Report, look
 from shared.ha.planner import ATTEMPTS
 from shared.ha.sparing import spare
-from shared.ha.watching import WATCHED, Alert, Beat, Watched, judge, with_alert, without
+from shared.ha.watching import WATCHED, Beat, Watched, judge, with_alert
 from shared.queue.protocol import QueueError
 from shared.store.protocol import Conflict, Damaged, Store
 from shared.work.jobs import UNFINISHED, Job
@@ -31,8 +32,9 @@ PHONES_EACH = timedelta(minutes=30)
 
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[Alert], bool]
-"""Tells somebody of an alert; whether that is done with. It may be told more than once."""
+Tell = Callable[[Outbox], Outbox]
+"""Tells what is in an outbox, and gives what is left of it. Alerts may be told more than once. It
+does not raise."""
 Reports = Callable[[], Mapping[str, Report]]
 """What was last heard of each phone, by id. Raises `StoreError`."""
 
@@ -52,7 +54,8 @@ class Looked(Struct, frozen=True, kw_only=True):
 @dataclass(slots=True)
 class Monitor:
     """every: how often it sweeps. tell: to whom alerts go. books: what is used of the quotas.
-    reports: of phones. spares: whether runs are held back near the end of an allowance."""
+    reports: of phones. spares: whether runs are held back near the end of an allowance. completed:
+    is told after each sweep that looked everywhere."""
 
     store: Store
     collecting: Collecting
@@ -62,6 +65,7 @@ class Monitor:
     books: Books
     reports: Reports
     spares: bool
+    completed: Callable[[], None] = lambda: None
 
     def sweep(self) -> Looked:
         """Raises `StoreError` or `QueueError` when it cannot look everywhere: then nobody is
@@ -87,6 +91,7 @@ class Monitor:
         restarted = [id for id in judged.restarts if self._begun_again(config, made, id)]
         told = self._told(made, version)
         watches = made.collectors
+        self.completed()
         return Looked(
             late=[id for id, watch in watches.items() if watch.status == "late"],
             failed=[id for id, watch in watches.items() if watch.status == "failed"],
@@ -218,13 +223,14 @@ class Monitor:
     def _told(self, watched: Watched, version: str | None) -> int:
         """Tells what is in the outbox, and takes out what was told: in this order, so that an alert
         may come twice, and never not at all."""
-        told: Sequence[str] = [alert.id for alert in watched.outbox if self.tell(alert)]
-        if told:
+        left = self.tell(watched.outbox)
+        if left != watched.outbox:
             try:
-                self.store.write(WATCHED, without(watched, told), over=version)
+                self.store.write(WATCHED, replace(watched, outbox=left), over=version)
             except Conflict:
                 _log.info("alerts that were told will be told again: somebody else swept")
-        return len(told)
+        kept = {alert.id for alert in left.alerts}
+        return sum(alert.id not in kept for alert in watched.outbox.alerts)
 
 
 def _beat(config: Collectors, id: str, job: Job, queued: bool, now: datetime) -> Beat:

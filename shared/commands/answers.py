@@ -387,6 +387,32 @@ class QuotaUse(Struct, frozen=True, kw_only=True):
     end: Instant
 
 
+class ChannelState(Struct, frozen=True, kw_only=True):
+    """Somebody who is told of alerts. untold: alerts that this channel did not take yet. failing:
+    since when it takes none, and why; again: when it is tried next."""
+
+    channel: str
+    kind: str
+    untold: int
+    failing: Instant | None
+    error: str | None
+    again: Instant | None
+
+
+class AlertsState(Struct, frozen=True, kw_only=True):
+    """Who is told of alerts. ping: whether a URL is asked for after each look at the collectors."""
+
+    channels: list[ChannelState]
+    ping: bool
+
+
+class Tested(Struct, frozen=True, kw_only=True):
+    """A test alert on a channel. error: why it was not taken; null if it was."""
+
+    channel: str
+    error: str | None
+
+
 class StatusState(Struct, frozen=True, kw_only=True):
     """How all is at a glance.
 
@@ -436,5 +462,7 @@ ANSWERS = (
     PlanState,
     WhatIf,
     StatusState,
+    AlertsState,
+    Tested,
 )
 """Every answer that a command prints, for the generator of `schemas/`."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 from shlex import quote
 from typing import NamedTuple
 
-from shared.commands.answers import Check, CollectorState, DeviceState, JobState
+from shared.commands.answers import AlertsState, Check, CollectorState, DeviceState, JobState
 from shared.model.address import is_loopback, is_readable_on_the_way
 from shared.store.protocol import NewerData, StoreError
 
@@ -259,6 +259,20 @@ def collectors_check(collectors: Sequence[CollectorState]) -> Check:
         )
     paused = sum(state.state == "paused" for state in collectors)
     return _ok("collectors", f"{len(collectors) - paused} at work, {paused} paused, none failed")
+
+
+def alerts_check(alerts: AlertsState) -> Check:
+    failing = [channel for channel in alerts.channels if channel.failing is not None]
+    if failing:
+        return _fail(
+            "alerts",
+            f"{_and_more([channel.channel for channel in failing])} takes none: {failing[0].error}",
+            f"mend that, then: yurt alerts test {failing[0].channel}",
+        )
+    if not alerts.channels:
+        return _ok("alerts", "they go to the log alone; to be told of them: yurt alerts add --help")
+    ping = "" if alerts.ping else ", without a sign of life: yurt alerts ping"
+    return _ok("alerts", f"told on {_and_more([each.channel for each in alerts.channels])}{ping}")
 
 
 def _and_more(names: Sequence[str]) -> str:

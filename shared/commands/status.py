@@ -44,7 +44,7 @@ def status(node: Node) -> StatusState:
     return StatusState(
         well=made.holds
         and is_watched
-        and not (troubles or quiet or ailing or watched.silent or watched.outbox),
+        and not (troubles or quiet or ailing or watched.silent or watched.outbox.alerts),
         at=now,
         watched=watched.swept,
         plan=("arming" if lacks else "armed") if made.holds else "overcommitted",
@@ -56,7 +56,7 @@ def status(node: Node) -> StatusState:
         phones=phones,
         jobs=jobs,
         quotas=_quotas(made, now),
-        untold=len(watched.outbox),
+        untold=len(watched.outbox.alerts),
     )
 
 

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from shared.ha.allowances import began_day, end_of
 from shared.ha.arming import Arming
 from shared.ha.collectors import Collector, Collectors, Held, Level, offset_of
+from shared.ha.outbox import Alert, Kind, Outbox, alert_of, bounded
 from shared.ha.phones import Phone
 from shared.ha.planner import ATTEMPTS
 from shared.ha.silence import is_silence
@@ -40,21 +41,6 @@ _LOST_AFTER = timedelta(minutes=5)
 """How long a task may wait after its collector was due, until it is taken for lost."""
 
 Status = Literal["up", "suspect", "late", "failed"]
-Kind = Literal[
-    "late",
-    "failed",
-    "recovered",
-    "stuck",
-    "suspended",
-    "silence",
-    "heard",
-    "held",
-    "overcommitted",
-    "fits",
-    "quiet",
-    "back",
-    "unreadable",
-]
 
 
 class Beat(NamedTuple):
@@ -88,16 +74,6 @@ class Watch(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stuck: Instant | None = None
 
 
-class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition. id: the same whenever it is told again. at: when it happened."""
-
-    id: str
-    kind: Kind
-    at: Instant
-    text: str
-    collector: str | None = None
-
-
 class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """collectors: that are not up. silent: since when everything is. swept: when somebody looked
     last. day: of the quotas; restarts: of each collector on it. outbox: alerts that were not told
@@ -111,7 +87,7 @@ class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     swept: Instant | None = None
     day: Instant | None = None
     restarts: dict[str, int] = {}
-    outbox: tuple[Alert, ...] = ()
+    outbox: Outbox = Outbox()
     arming: Arming | None = None
     phones: dict[str, Phone] = {}
     looked_at_phones: Instant | None = None
@@ -152,9 +128,9 @@ def judge(
     late = [id for id, beat in seen.items() if _is_overdue(beat, now) and not beat.queued]
     if is_silence(len(late), len(active)):
         return _silence(watched, late, len(active), now)
-    made, outbox, restarts = dict[str, Watch](), list(watched.outbox), dict(watched.restarts)
+    made, outbox, restarts = dict[str, Watch](), list(watched.outbox.alerts), dict(watched.restarts)
     if watched.silent is not None:
-        outbox.append(_alert("heard", None, now, "collectors are heard of again"))
+        outbox.append(alert_of("heard", None, now, "collectors are heard of again"))
     for id, beat in seen.items():
         before = watched.collectors.get(id)
         watch = _watch(beat, before, now)
@@ -175,15 +151,9 @@ def judge(
         silent=None,
         swept=now,
         restarts=restarts,
-        outbox=tuple(outbox),
+        outbox=_with(watched, outbox),
     )
     return Judgement(written, again)
-
-
-def without(watched: Watched, told: Sequence[str]) -> Watched:
-    """The same, once alerts of these ids were told."""
-    left = tuple(alert for alert in watched.outbox if alert.id not in told)
-    return replace(watched, outbox=left)
 
 
 def restarts_of(level: Level) -> int:
@@ -193,7 +163,12 @@ def restarts_of(level: Level) -> int:
 
 def with_alert(watched: Watched, kind: Kind, about: str | None, at: datetime, text: str) -> Watched:
     """With one alert more in the outbox."""
-    return replace(watched, outbox=(*watched.outbox, _alert(kind, about, at, text)))
+    alerts = (*watched.outbox.alerts, alert_of(kind, about, at, text))
+    return replace(watched, outbox=_with(watched, alerts))
+
+
+def _with(watched: Watched, alerts: Iterable[Alert]) -> Outbox:
+    return bounded(replace(watched.outbox, alerts=tuple(alerts)))
 
 
 def _of_day(watched: Watched, day: datetime) -> Watched:
@@ -268,7 +243,7 @@ def _suspended(id: str, now: datetime) -> Alert:
         f"{id} was begun again {ATTEMPTS} times today and is still not well; its slots go on, and "
         f"it is begun again from {end_of('day', now):%Y-%m-%d %H:%M} UTC on"
     )
-    return _alert("suspended", id, now, text)
+    return alert_of("suspended", id, now, text)
 
 
 def _ordered(active: Mapping[str, Collector], ids: Iterable[str]) -> list[str]:
@@ -282,8 +257,8 @@ def _silence(watched: Watched, late: Sequence[str], of: int, now: datetime) -> J
         f"nothing was heard of {len(late)} of {of} collectors, so perhaps the node or its store is "
         "the matter; nothing is begun again until some are heard of: see yurt doctor"
     )
-    alert = _alert("silence", None, now, text)
-    outbox = (*watched.outbox, alert)
+    alert = alert_of("silence", None, now, text)
+    outbox = _with(watched, (*watched.outbox.alerts, alert))
     return Judgement(replace(watched, silent=now, swept=now, outbox=outbox), ())
 
 
@@ -319,17 +294,17 @@ def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> list[Alert
             f"a run of {id} ended without a word, or hangs: that of the slot of "
             f"{beat.stuck:%Y-%m-%d %H:%M} UTC; a later one went on"
         )
-        told.append(_alert("stuck", id, beat.stuck, text))
+        told.append(alert_of("stuck", id, beat.stuck, text))
     if after.status == was:
         return told
     if after.status == "failed":
-        told.append(_alert("failed", id, after.since, f"{id} failed: {beat.error}"))
+        told.append(alert_of("failed", id, after.since, f"{id} failed: {beat.error}"))
     elif after.status == "late":
         slot = f", since the slot of {beat.slot:%Y-%m-%d %H:%M} UTC" if beat.slot else ""
         text = f"{id} is late: nothing was heard of it{slot}"
-        told.append(_alert("late", id, after.since, text))
+        told.append(alert_of("late", id, after.since, text))
     elif after.status == "up" and was in ("late", "failed"):
-        told.append(_alert("recovered", id, after.since, f"{id} works again"))
+        told.append(alert_of("recovered", id, after.since, f"{id} works again"))
     return told
 
 
@@ -343,10 +318,3 @@ def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: d
     again = max(failed, watch.restarted or failed) + pause
     slots = collector.slots
     return now >= again and slots.next(now, offset_of(id, slots)) > now + pause
-
-
-def _alert(kind: Kind, collector: str | None, at: datetime, text: str) -> Alert:
-    micros = int(at.timestamp() * 1e6)
-    return Alert(
-        id=f"{collector or 'all'}-{kind}-{micros}", kind=kind, at=at, text=text, collector=collector
-    )

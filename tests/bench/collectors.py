@@ -15,6 +15,7 @@ from infra.cloud.allowances import allowances
 from infra.emulators import Missing, find_firestore, launch
 from shared.collecting import slots
 from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
+from shared.ha.outbox import Outbox
 from shared.ha.planner import Pool, plan
 from shared.meter import Meter, metered
 from shared.model.steps import Step
@@ -132,7 +133,7 @@ class _Watching:
     def run(self) -> dict[str, Meter]:
         spent = {"ticks": Meter(), "runs": Meter(), "sweeps": Meter()}
         every = SWEEP_EACH * MINUTE
-        monitor = monitor_of(self._node, self._collecting, every, lambda _: True)
+        monitor = monitor_of(self._node, self._collecting, every, lambda _: Outbox())
         for minute in range(60 * HOURS):
             _Watching.now = START + minute * MINUTE
             with metered() as meter:

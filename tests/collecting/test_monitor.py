@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from shared.collecting.monitor import Looked
 from shared.collecting.slots import collector_in, enrolled, rescheduled
 from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
-from shared.ha.watching import WATCHED, Alert, Watched
+from shared.ha.outbox import Alert, Outbox
+from shared.ha.watching import WATCHED, Watched
 from shared.meter import metered
 from shared.model.access import ACCESS, Access, Device
 from shared.model.records import Fix
@@ -34,10 +35,11 @@ class Post:
         self.alerts: list[Alert] = []
         self.takes = True
 
-    def __call__(self, alert: Alert) -> bool:
-        if self.takes:
-            self.alerts.append(alert)
-        return self.takes
+    def __call__(self, outbox: Outbox) -> Outbox:
+        if not self.takes:
+            return outbox
+        self.alerts += outbox.alerts
+        return Outbox()
 
     @property
     def kinds(self) -> list[str]:
@@ -106,7 +108,7 @@ def test_a_fleet_that_is_well_is_left_alone_and_costs_one_query(watch: Watch) ->
     assert watch.post.kinds == []
     with metered() as meter:
         watch.sweep()
-    assert (meter.reads, meter.writes) == (4, 1)
+    assert (meter.reads, meter.writes) == (5, 1)
 
 
 def test_one_whose_slot_never_came_is_late_after_its_grace_and_begun_again(watch: Watch) -> None:
@@ -220,20 +222,20 @@ def test_while_the_store_is_away_nobody_is_accused(
 def test_an_alert_is_told_until_it_is_taken_and_in_the_step_that_made_it(watch: Watch) -> None:
     watch.post.takes = False
     watch.minutes(30, ticks=False, works=False)
-    (alert,) = watch.watched.outbox
+    (alert,) = watch.watched.outbox.alerts
     assert alert.kind == "late"
     watch.post.takes = True
     watch.sweep()
     assert [told.id for told in watch.post.alerts] == [alert.id]
-    assert watch.watched.outbox == ()
+    assert watch.watched.outbox == Outbox()
 
 
 def test_killed_between_the_alert_and_its_note_it_comes_twice_and_the_same(watch: Watch) -> None:
     class Killed(BaseException):
         pass
 
-    def dies(alert: Alert) -> bool:
-        watch.post(alert)
+    def dies(outbox: Outbox) -> Outbox:
+        watch.post(outbox)
         raise Killed
 
     watch.minutes(25, ticks=False)

@@ -14,8 +14,8 @@ from shared.collecting.pool import pool_of
 from shared.commands.collectors import plan_state
 from shared.ha.collectors import COLLECTORS, Caps, Collectors
 from shared.ha.ledger import LEDGER, Ledger
+from shared.ha.outbox import Alert
 from shared.ha.planner import plan
-from shared.ha.watching import Alert
 from shared.model.steps import Step
 from shared.store.protocol import Damaged
 from shared.workshop import monitor_of

@@ -231,7 +231,7 @@ def test_the_plan_says_what_holds_and_what_is_tightest(yurt: Yurt) -> None:
     assert "nobody looks after the collectors: does the node run?" in shown.stdout
     assert "storage.class_a" in shown.stdout
     state = json.loads(yurt("plan", "--json").stdout)
-    assert (state["state"], state["failures_tolerated"], state["generation"]) == ("holds", 1, 2)
+    assert (state["state"], state["failures_tolerated"], state["generation"]) == ("arming", 1, 2)
     assert {w["quota"] for w in state["windows"]} >= {"firestore.writes", "run.vcpu_seconds"}
 
 

@@ -1,0 +1,34 @@
+"""Who is told: one document in the store, with the secrets under the master key."""
+
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from shared.model.time import Instant
+
+ALERTING = "alerting"
+"""The name of the document in the store."""
+MOST = 20
+"""Channels."""
+
+
+class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One channel. kind: its module's name. options: as it checked them. sealed: its secret."""
+
+    kind: str
+    created: Instant
+    options: dict[str, Any] = {}
+    sealed: str | None = None
+
+
+class Alerting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """channels: by name. ping: sealed; the URL that is asked for after each sweep."""
+
+    SHAPE: ClassVar[int] = 1
+
+    channels: dict[str, Told] = {}
+    ping: str | None = None
+
+    @property
+    def has_secrets(self) -> bool:
+        return self.ping is not None or any(told.sealed for told in self.channels.values())

@@ -1,0 +1,121 @@
+"""A mail server and a web server on this machine, which take what they are sent or refuse it."""
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+
+HOST = "127.0.0.1"
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Web:
+    """Answers as a test says: a status, or None for no answer at all."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.status: int | None = 200
+        self.said = b""
+        self.location: str | None = None
+        self.released = threading.Event()
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                web.requests.append(Request(self.command, self.path, dict(self.headers), body))
+                if web.status is None:
+                    web.released.wait(30)
+                    return
+                self.send_response(web.status)
+                if web.location is not None:
+                    self.send_header("Location", web.location)
+                self.send_header("Content-Length", str(len(web.said)))
+                self.end_headers()
+                self.wfile.write(web.said)
+
+            do_GET = do_POST = _answer  # noqa: N815 - names of http.server
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self.url = f"http://{HOST}:{self._server.server_address[1]}"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Web"]:
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.released.set()
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+
+class Mailbox:
+    """What a mail server took, and whom it lets in."""
+
+    USER, PASSWORD = "ada", "correct-horse"
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.to: list[str] = []
+        self.refuses: str | None = None
+
+    async def handle_DATA(  # noqa: N802 - the name that aiosmtpd calls
+        self, _server: Any, _session: Session, envelope: Envelope
+    ) -> str:
+        if self.refuses is not None:
+            return self.refuses
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content))
+        self.to += envelope.rcpt_tos
+        return "250 OK"
+
+    def authenticated(self, *arguments: Any) -> AuthResult:
+        login = arguments[-1]
+        good = isinstance(login, LoginPassword) and (login.login, login.password) == (
+            self.USER.encode(),
+            self.PASSWORD.encode(),
+        )
+        return AuthResult(success=good, handled=False)
+
+
+@contextlib.contextmanager
+def mail_server(
+    mailbox: Mailbox, port: int, certificate: Path | None = None, key: Path | None = None
+) -> Iterator[None]:
+    """certificate, key: with them STARTTLS is offered and asked for, and a user and password."""
+    more: dict[str, Any] = {}
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        more = {
+            "tls_context": context,
+            "require_starttls": True,
+            "authenticator": mailbox.authenticated,
+            "auth_required": True,
+        }
+    controller = Controller(mailbox, hostname=HOST, port=port, **more)
+    controller.start()
+    try:
+        yield
+    finally:
+        controller.stop()

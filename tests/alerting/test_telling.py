@@ -1,0 +1,212 @@
+"""Who is told what: once on each channel, though others are broken and processes die."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.alerting.configured import ALERTING, Alerting, Told
+from shared.alerting.protocol import CannotTell
+from shared.alerting.telling import Telling
+from shared.commands.alerts import set_ping
+from shared.ha.outbox import MOST, Alert, Outbox, alert_of, bounded
+from shared.node import Node, open_node
+from shared.settings import Settings
+from tests.alerting.servers import Web
+
+START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+class Scripted:
+    """A channel that a test breaks. told: on which channel which alert, by the option `name`."""
+
+    NAME = "scripted"
+    ASKS = "nothing"
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.broken: set[str] = set()
+        self.dies_at: str | None = None
+        self.takes = 0.0
+        self.seconds = 0.0
+
+    def checked(self, options: Mapping[str, Any], secret: str | None) -> dict[str, Any]:
+        return dict(options)
+
+    def send(self, options: Mapping[str, Any], secret: str | None, alert: Alert) -> None:
+        self.seconds += self.takes
+        if options["name"] in self.broken:
+            raise CannotTell("it is broken")
+        self.told.append((options["name"], alert.id))
+        if self.dies_at == options["name"]:
+            raise KeyboardInterrupt
+
+
+class Post:
+    """Alerts, the channels `a` and `b`, and a clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = START
+        self.node: Node = open_node(Settings(data=folder), lambda: self.now)
+        self.scripted = Scripted()
+        told = {name: Told(kind="scripted", created=START, options={"name": name}) for name in "ab"}
+        self.node.store.write(ALERTING, Alerting(channels=told), over=None)
+        self.outbox = Outbox(alerts=(alert("one"), alert("two")))
+        self.telling = Telling(
+            self.node.store,
+            {"scripted": self.scripted},
+            lambda: self.node.master_key,
+            lambda: self.now,
+            lambda: self.scripted.seconds,
+        )
+
+    def tell(self, **more: float) -> Outbox:
+        self.now += timedelta(**more)
+        self.outbox = self.telling.tell(self.outbox)
+        return self.outbox
+
+
+def alert(about: str) -> Alert:
+    return Alert(id=about, kind="late", at=START, text=f"{about} is late", collector=about)
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    post = Post(tmp_path)
+    yield post
+    post.node.close()
+
+
+def test_each_alert_is_told_once_on_each_channel_in_order(post: Post) -> None:
+    assert post.tell() == Outbox()
+    assert post.scripted.told == [("a", "one"), ("a", "two"), ("b", "one"), ("b", "two")]
+    assert post.tell() == Outbox()
+    assert len(post.scripted.told) == 4
+
+
+def test_a_broken_channel_repeats_no_other_and_catches_up(post: Post) -> None:
+    post.scripted.broken = {"b"}
+    left = post.tell()
+    assert [each.id for each in left.alerts] == ["one", "two"]
+    assert left.failing["b"].error == "it is broken"
+    post.scripted.broken = set()
+    assert post.tell(minutes=1) == Outbox()
+    assert sorted(post.scripted.told) == [("a", "one"), ("a", "two"), ("b", "one"), ("b", "two")]
+
+
+def test_a_broken_channel_is_asked_more_and_more_seldom(post: Post) -> None:
+    post.scripted.broken = {"b"}
+    asked = []
+    for minute in range(60 * 8):
+        before = post.outbox.failing.get("b")
+        post.tell(minutes=1)
+        if post.outbox.failing["b"] != before:
+            asked.append(minute)
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert gaps == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]
+    assert post.outbox.failing["b"].since == START + timedelta(minutes=1)
+
+
+def test_killed_after_a_channel_took_it_it_comes_again_and_the_same(post: Post) -> None:
+    post.scripted.dies_at = "b"
+    with pytest.raises(KeyboardInterrupt):
+        post.tell()
+    post.scripted.dies_at = None
+    post.tell()
+    assert post.scripted.told.count(("a", "one")) == 2
+    assert post.scripted.told.count(("b", "one")) == 2
+
+
+def test_what_takes_long_goes_on_at_the_next_look(post: Post) -> None:
+    post.scripted.takes = 11.0
+    left = post.tell()
+    assert post.scripted.told == [("a", "one"), ("a", "two")]
+    assert [each.told for each in left.alerts] == [("log", "a"), ("log", "a")]
+    post.tell()
+    assert post.scripted.told[2:] == [("b", "one"), ("b", "two")]
+
+
+def test_without_a_channel_the_log_has_it_once(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = post.node.store.read(Alerting, ALERTING)
+    assert held is not None
+    post.node.store.write(ALERTING, Alerting(), over=held.version)
+    assert post.tell() == Outbox()
+    assert [record.getMessage() for record in caplog.records] == ["one is late", "two is late"]
+
+
+def test_the_log_has_it_once_though_a_channel_is_broken(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.scripted.broken = {"a", "b"}
+    for _ in range(5):
+        post.tell(hours=2)
+    said = [record.getMessage() for record in caplog.records]
+    assert said.count("one is late") == 1
+
+
+def test_a_channel_that_is_removed_keeps_no_alert(post: Post) -> None:
+    post.scripted.broken = {"b"}
+    post.tell()
+    held = post.node.store.read(Alerting, ALERTING)
+    assert held is not None
+    left = {name: told for name, told in held.document.channels.items() if name != "b"}
+    post.node.store.write(ALERTING, Alerting(channels=left), over=held.version)
+    assert post.tell() == Outbox()
+
+
+def test_of_very_many_the_number_is_told(post: Post) -> None:
+    many = tuple(alert_of("late", f"c{n}", START, f"c{n} is late") for n in range(MOST + 50))
+    post.outbox = bounded(Outbox(alerts=many))
+    assert len(post.outbox.alerts) == MOST
+    post.tell()
+    ids = [id for channel, id in post.scripted.told if channel == "a"]
+    assert len(ids) == MOST + 1
+    assert ids[0].startswith("c50-")
+    assert ids[-1].startswith("all-dropped-")
+
+
+def test_a_secret_that_cannot_be_opened_is_said(post: Post) -> None:
+    held = post.node.store.read(Alerting, ALERTING)
+    assert held is not None
+    sealed = Told(kind="scripted", created=START, options={"name": "a"}, sealed="nonsense")
+    post.node.sealing_key()
+    post.node.store.write(ALERTING, Alerting(channels={"a": sealed}), over=held.version)
+    left = post.tell()
+    assert left.failing["a"].error.endswith(
+        "give the secret anew: yurt alerts add a scripted --secret"
+    )
+
+
+def test_a_kind_that_this_version_does_not_know_is_said(post: Post) -> None:
+    post.telling.channels = {}
+    assert post.tell().failing["a"].error == "this version of Yurt knows no channel scripted"
+
+
+def test_the_sign_of_life_is_asked_for_at_most_once_a_minute(post: Post) -> None:
+    with Web().running() as web:
+        post.telling.ping()
+        assert web.requests == []
+        set_ping(post.node, f"{web.url}/ping/secret-part")
+        for _ in range(10):
+            post.now += timedelta(seconds=30)
+            post.telling.ping()
+        assert [(r.method, r.path) for r in web.requests] == [("GET", "/ping/secret-part")] * 5
+        web.status = 500
+        post.now += timedelta(minutes=1)
+        post.telling.ping()  # that nobody takes it is no reason to stop
+        set_ping(post.node, None)
+        post.now += timedelta(minutes=1)
+        post.telling.ping()
+        assert len(web.requests) == 6
+
+
+def test_a_secret_of_a_channel_is_not_replaced_by_a_new_key(post: Post) -> None:
+    set_ping(post.node, "https://example.org/ping")
+    (post.node.settings.data / "master.key").unlink()
+    with pytest.raises(Exception, match=r"master\.key"):
+        post.node.sealing_key()

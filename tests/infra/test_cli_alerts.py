@@ -1,0 +1,97 @@
+"""`yurt alerts` and `yurt status` as their user meets them."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from click.testing import Result
+
+from tests.alerting.servers import Web
+from tests.infra.test_cli_collectors import Yurt, add, yurt
+
+__all__ = ["yurt"]
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with Web().running() as web:
+        yield web
+
+
+def said(result: Result, exit_code: int = 0) -> str:
+    assert result.exit_code == exit_code, result.output
+    return result.stdout
+
+
+def test_a_channel_is_added_tried_and_removed(yurt: Yurt, web: Web) -> None:
+    url = f"{web.url}/secret-part"
+    assert "chat is told from now on" in said(
+        yurt("alerts", "add", "chat", "webhook", "--secret", given=f"{url}\n")
+    )
+    assert said(yurt("alerts", "test")) == "chat: the test was taken\n"
+    (request,) = web.requests
+    assert json.loads(request.body)["title"] == "Yurt: a test"
+    web.status, web.said = 403, b"go away"
+    assert said(yurt("alerts", "test", "chat"), 1) == (
+        "chat: the test was not taken: it answered 403: go away\n"
+    )
+    listed = yurt("alerts", "--json")
+    assert json.loads(listed.stdout)["channels"] == [
+        {
+            "channel": "chat",
+            "kind": "webhook",
+            "untold": 0,
+            "failing": None,
+            "error": None,
+            "again": None,
+        }
+    ]
+    assert "secret-part" not in listed.output + yurt("alerts").output
+    assert said(yurt("alerts", "remove", "chat")) == "chat is told no more.\n"
+    assert "Alerts go to the log alone" in said(yurt("alerts"))
+
+
+def test_the_sign_of_life_is_set_and_taken_away(yurt: Yurt) -> None:
+    assert "Sign of life: none" in said(yurt("token", "x") and yurt("alerts"))
+    said(yurt("alerts", "ping", given="https://hc.example.org/secret-part\n"))
+    shown = said(yurt("alerts"))
+    assert "a URL is asked for after each look" in shown
+    assert "secret-part" not in shown
+    said(yurt("alerts", "ping", "--off"))
+    assert "Sign of life: none" in said(yurt("alerts"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "text"),
+    [
+        (("add", "X", "webhook", "--secret"), "https://x.org\n", "cannot be the name of a channel"),
+        (("add", "log", "webhook", "--secret"), "https://x.org\n", "and not log"),
+        (("add", "chat", "pigeon"), None, "there is email, webhook, ntfy"),
+        (("add", "chat", "webhook"), None, "the secret of a webhook must be a URL"),
+        (("add", "chat", "webhook", "--secret"), "", "a line is read from the pipe"),
+        (("add", "phone", "ntfy"), None, "topic"),
+        (("remove", "chat"), None, "there is no channel 'chat'; there is none yet"),
+        (("test",), None, "nobody is told of alerts yet"),
+        (("ping",), "example.org\n", "it must be a URL"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_to_write(
+    arguments: tuple[str, ...], given: str | None, text: str, yurt: Yurt
+) -> None:
+    yurt("token", "x")
+    refused = yurt("alerts", *arguments, given=given)
+    assert refused.exit_code == 2
+    assert text in refused.stderr
+
+
+def test_status_says_what_needs_somebody(yurt: Yurt) -> None:
+    yurt("token", "x")
+    assert said(yurt("status")).startswith("All is well.\n")
+    add(yurt, "mail")
+    shown = said(yurt("status"), 1)
+    assert shown.startswith("Something needs you.\n")
+    assert "Collectors: 1 new; never looked at" in shown
+    assert "nobody looks after the collectors: does the node run?" in shown
+    assert "firestore.writes" in shown
+    state = json.loads(said(yurt("status", "--json"), 1))
+    assert (state["well"], state["plan"], state["collectors"]) == (False, "arming", {"new": 1})
