@@ -309,9 +309,11 @@ def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> list[Alert
 
 
 def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: datetime) -> bool:
+    if beat.held:
+        return False
     if watch.status == "late":
         return watch.restarted is None or now >= watch.restarted + AGAIN_AFTER
-    if watch.status != "failed" or beat.hopeless or beat.held:
+    if watch.status != "failed" or beat.hopeless or beat.queued:
         return False
     pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS - 1)
     failed = beat.due or watch.since

@@ -303,6 +303,31 @@ def test_one_that_fails_and_comes_often_is_left_to_its_slots(watch: Watch) -> No
     assert watch.post.kinds == ["mail failed"]
 
 
+def test_the_run_of_a_restart_is_left_to_itself_however_long_it_takes(watch: Watch) -> None:
+    def slow(asked: Asked) -> Iterator[Step]:
+        for number in range(6):
+            watch.minutes(1, ticks=False)
+            yield Step(f"{number}", 0)
+
+    watch.service.gives = slow
+    watch.minutes(28, ticks=False)
+    assert len(watch.service.asked) == 1
+    assert watch.post.kinds == ["mail late", "mail recovered"]
+
+
+def test_one_that_failed_is_left_to_a_slot_whose_task_waits(watch: Watch) -> None:
+    watch.reschedule(schedule="0 * * * *")
+    watch.service.gives = raising(ConnectionError("the server is away"))
+    watch.minutes(119)  # begun again once; for the second time the next slot is too near
+    assert len(watch.service.asked) == 6
+    watch.service.gives = lambda asked: iter([Step("x", 1)])
+    watch.clock.forward(minutes=1)
+    watch.collecting.tick()
+    assert watch.sweep().restarted == []
+    watch.minutes(100)
+    assert watch.post.kinds == ["mail failed", "mail recovered"]
+
+
 def test_best_effort_is_begun_again_once_no_protected_one_has_to_be(watch: Watch) -> None:
     watch.enrol("photos", caps=SMALL)
     held = watch.node.store.read(Collectors, COLLECTORS)
