@@ -518,7 +518,7 @@ def test_doctor_fails_when_something_does_not_work(yurt: Yurt, data: Path) -> No
 
 CHECKS = {
     *("python", "data folder", "database", "master key", "node", "time zone", "devices"),
-    *("queue", "blobs", "rejects", "jobs", "collectors", "refused requests"),
+    *("queue", "blobs", "rejects", "jobs", "collectors", "alerts", "refused requests"),
 }
 
 
