@@ -14,6 +14,7 @@ import msgspec
 from infra.running import turn_at_jobs
 from shared.blobs.protocol import BlobsError
 from shared.collecting.collecting import Collecting
+from shared.collecting.periods import AT_HOME_EACH
 from shared.http.work import Call, called
 from shared.node import Node
 from shared.queue import worker
@@ -23,7 +24,7 @@ from shared.upkeep.sweeping import sweep
 from shared.work.engine import Engine
 from shared.workshop import monitor_of
 
-SWEEP_EACH, TICK_EACH = 30.0, 10.0
+SWEEP_EACH, TICK_EACH = AT_HOME_EACH.total_seconds(), 10.0
 """Seconds."""
 
 AT_ONCE = 1

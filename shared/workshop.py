@@ -3,8 +3,8 @@
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from shared.alerting.telling import Telling
 from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
 from shared.collecting.configuring import note_measured
@@ -21,6 +21,9 @@ from shared.services.protocol import Service
 from shared.upkeep.sealing import SealWork
 from shared.work.engine import Engine, unpaced
 from shared.work.runs import Budget
+
+if TYPE_CHECKING:
+    from shared.alerting.telling import Telling
 
 CLOUD = Budget(seconds=240.0, memory=240_000_000, reads=10_000, writes=4_000)
 """Of a function with a timeout of ten minutes, whose memory what comes next may double; reads and
@@ -52,9 +55,11 @@ def engine_of(
     )
 
 
-def telling_of(node: Node) -> Telling:
+def telling_of(node: Node) -> "Telling":
     """Who is told of alerts."""
+    # Functions that tell nobody start without what it takes.
     from shared.alerting.registry import CHANNELS
+    from shared.alerting.telling import Telling
 
     return Telling(node.store, CHANNELS, lambda: node.master_key, node.clock)
 

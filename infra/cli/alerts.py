@@ -1,11 +1,10 @@
 """`yurt alerts`: who is told when something needs somebody."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.collectors import pairs
+from infra.cli.asking import asked_for, pairs
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
 from infra.cli.words import as_typed, shown, table, when_text
 
@@ -61,7 +60,7 @@ def add(session: Session, name: str, kind: str, options: "Sequence[str]", secret
 
     asks = CHANNELS[kind].ASKS if kind in CHANNELS else "secret"
     with session.node(create=True) as node:
-        given = _asked_for(session, asks) if secret else None
+        given = asked_for(session, asks) if secret else None
         added(node, CHANNELS, name, kind, pairs(options), given)
     said = f"{name} is told from now on. To try it: yurt alerts test {name}"
     click.echo(as_typed(session, said))
@@ -124,7 +123,7 @@ def ping(session: Session, off: bool) -> None:
     from shared.commands.alerts import set_ping
 
     with session.node(create=True) as node:
-        set_ping(node, None if off else _asked_for(session, "URL"))
+        set_ping(node, None if off else asked_for(session, "URL", "ping"))
     click.echo(f"It is asked for {'no more' if off else 'after each look from now on'}.")
 
 
@@ -169,13 +168,3 @@ def _row(channel: "ChannelState", zone: "ZoneInfo") -> tuple[str, ...]:
         str(channel.untold),
         when_text(channel.again, zone) if channel.again is not None else "-",
     )
-
-
-def _asked_for(session: Session, what: str) -> str:
-    """A secret: never an argument, which other users of the machine may see."""
-    if session.is_asked_for():
-        return str(click.prompt(what[:1].upper() + what[1:], hide_input=True))
-    given = sys.stdin.readline().rstrip("\r\n")
-    if not given:
-        raise click.UsageError("a line is read from the pipe, and there is none")
-    return given

@@ -1,11 +1,11 @@
 """`yurt collectors`: what is fetched from services on a schedule."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from infra.cli.asking import asked_for, pairs
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
 from infra.cli.words import as_typed, records_text, shown, table, when_text
 
@@ -42,6 +42,7 @@ def collectors(context: click.Context, session: Session, as_json: bool) -> None:
         _list(session, as_json)
 
 
+_ASKED = "password or token"
 _schedule = click.option(
     "--schedule", metavar="WHEN", help='Like "every 15 minutes", or cron: "0 7 * * *".'
 )
@@ -121,7 +122,13 @@ def add(
             declared = convert(members, Declared)
         except ValidationError as error:
             raise Refused(f"{name}: {error}") from None
-        state = added(node, SERVICES, name, declared, _asked_for(session) if secret else None)
+        state = added(
+            node,
+            SERVICES,
+            name,
+            declared,
+            asked_for(session, _ASKED) if secret else None,
+        )
         zone = session.profile(node).tzinfo()
     if as_json:
         print_json(state)
@@ -158,7 +165,7 @@ def change(
     if not (members or options or caps or secret):
         raise click.UsageError("say what to change: see yurt collectors change --help")
     with session.node() as node:
-        given = _asked_for(session) if secret else None
+        given = asked_for(session, _ASKED) if secret else None
         changed(node, SERVICES, name, members, pairs(options), _numbers(caps), given)
     click.echo(f"{name} is changed.")
 
@@ -294,32 +301,6 @@ def _row(state: "CollectorState", zone: "ZoneInfo") -> tuple[str, ...]:
 
 def _next_text(state: "CollectorState", zone: "ZoneInfo") -> str:
     return f"next at {when_text(state.next, zone)}" if state.next else "but paused"
-
-
-def _asked_for(session: Session) -> str:
-    """A secret: never an argument, which other users of the machine may see."""
-    if session.is_asked_for():
-        return str(click.prompt("Password or token", hide_input=True))
-    given = sys.stdin.readline().rstrip("\r\n")
-    if not given:
-        raise click.UsageError("--secret reads a line from the pipe, and there is none")
-    return given
-
-
-def pairs(texts: "Sequence[str]") -> dict[str, Any]:
-    """`port=993` is a number; `folders=["INBOX"]` what JSON says; all else text."""
-    import msgspec
-
-    pairs: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise click.UsageError(f"{text!r} is no option: write NAME=VALUE")
-        try:
-            pairs[name] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            pairs[name] = value
-    return pairs
 
 
 def _numbers(texts: "Sequence[str]") -> dict[str, Any]:

@@ -84,7 +84,6 @@ def _collectors(state: "StatusState", zone: "ZoneInfo") -> Iterator[str]:
 _PLAN = {
     "armed": "armed; what is protected and its recovery are kept free",
     "arming": "holds, but is no promise yet:",
-    "holds": "holds",
     "overcommitted": "the quotas do not hold what is protected: see yurt plan",
 }
 

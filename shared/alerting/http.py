@@ -31,7 +31,7 @@ def _asked(method: str, url: str, **more: Any) -> None:
         with requests.request(
             method, url, timeout=WITHIN, allow_redirects=False, stream=True, **more
         ) as answer:
-            if answer.ok and not answer.is_redirect:
+            if 200 <= answer.status_code < 300:
                 return
             said = answer.raw.read(_LONGEST, decode_content=True).decode("utf-8", "replace")
             status = answer.status_code

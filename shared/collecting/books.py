@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from shared.collecting import slots
-from shared.collecting.pool import free_tier, pool_of, vector_of
+from shared.collecting.pool import free_tier, pool_of, taken_by
 from shared.counters.protocol import Counters, Unknown
 from shared.ha.allowances import began_day
 from shared.ha.collectors import Collectors
@@ -83,17 +83,10 @@ class Books:
     def _counted(self, day: datetime) -> dict[str, float]:
         """What runs counted themselves on a day."""
         total = dict[str, float]()
-        for job in self._every_run():
-            _add(total, job.days, day)
+        for family in (FAMILY, slots.FAMILY):
+            for found in every_job(self.store, family):
+                _add(total, found.document.days, day)
         return total
-
-    def _every_run(self) -> list[Job]:
-        jobs = [found.document for found in every_job(self.store)]
-        after = ""
-        while page := self.store.controls(Job, slots.FAMILY, after=after):
-            jobs += [found.document for found in page]
-            after = page[-1].id
-        return jobs
 
     def _free(self, config: Collectors, made: Plan, now: datetime) -> dict[str, float]:
         """What imports may take today: what is left when everybody else has what is theirs, of a
@@ -110,7 +103,7 @@ class Books:
 def _add(total: dict[str, float], days: tuple[Day, ...], began: datetime) -> None:
     for day in days:
         if day.began == began:
-            for name, amount in vector_of(day).items():
+            for name, amount in taken_by(day).items():
                 total[name] = total.get(name, 0.0) + amount
 
 

@@ -24,7 +24,7 @@ from shared.ha.planner import ATTEMPTS
 from shared.ha.sparing import spare
 from shared.ha.watching import WATCHED, Beat, Watched, judge, with_alert
 from shared.queue.protocol import QueueError
-from shared.store.protocol import Conflict, Damaged, Store
+from shared.store.protocol import Conflict, Damaged, Store, Versioned
 from shared.work.jobs import UNFINISHED, Job
 
 PHONES_EACH = timedelta(minutes=30)
@@ -73,12 +73,14 @@ class Monitor:
         now = self.clock()
         watched, over = self._watched()
         try:
-            config = self._config()
+            held = self.store.read(Collectors, COLLECTORS)
         except Damaged as error:
             self._disarmed(watched, over, error, now)
             raise
+        config = held.document if held is not None else Collectors()
         account = self.books.look(config, now)
-        config = self._spared(config, account, now)
+        if held is not None and self.spares:
+            config = self._spared(held, account, now)
         beats = self._beats(config, watched, now)
         judged = judge(config, watched, beats, now, self.every)
         made = self._armed(config, account, judged.watched, now)
@@ -110,10 +112,6 @@ class Monitor:
             _log.error("%s; what was known of collectors is found out anew", error)
             return Watched(), error.version
         return (held.document, held.version) if held is not None else (Watched(), None)
-
-    def _config(self) -> Collectors:
-        held = self.store.read(Collectors, COLLECTORS)
-        return held.document if held is not None else Collectors()
 
     def _disarmed(self, watched: Watched, over: str | None, error: Damaged, now: datetime) -> None:
         """What is configured cannot be read: nothing is promised, and the owner is told once."""
@@ -147,20 +145,16 @@ class Monitor:
 
     # What follows of it
 
-    def _spared(self, config: Collectors, account: Account, now: datetime) -> Collectors:
+    def _spared(self, read: Versioned[Collectors], account: Account, now: datetime) -> Collectors:
         """Who has to wait is written where ticks and runs read it anyway."""
-        if not self.spares or account.plan is None:
+        config = read.document
+        held = spare(config, account.plan, now, self.every) if account.plan is not None else None
+        if held is None or held == config.held:
             return config
-        held = spare(config, account.plan, now, self.every)
-        if held == config.held or held is None:
-            return config
-        read = self.store.read(Collectors, COLLECTORS)
-        if read is None or read.document != config:
-            return config  # it was changed meanwhile: the next sweep sees to it
         spared = replace(config, held=held)
         try:
             self.store.write(COLLECTORS, spared, over=read.version)
-        except Conflict:
+        except Conflict:  # it was changed meanwhile: the next sweep sees to it
             return config
         return spared
 
@@ -209,7 +203,7 @@ class Monitor:
         job, now = self.collecting.job(id), self.clock()
         collector = config.collectors[id]
         try:
-            if job is not None and job.state in ("running", "ready"):
+            if job is not None and job.state in UNFINISHED:
                 return self.collecting.engine.revive(id)
             slot = collector.slots.last(now, offset_of(id, collector.slots))
             if job is not None and job.state == "failed":
@@ -234,12 +228,13 @@ class Monitor:
 
 
 def _beat(config: Collectors, id: str, job: Job, queued: bool, now: datetime) -> Beat:
-    failed = job.state == "failed"
+    failed, failing = job.state == "failed", slots.failing(job)
+    error = job.last_error or "it failed" if failed else None
     return Beat(
         slot=slots.slot_of(job),
         due=_due(config, id, job),
         held=job.is_held(now),
-        error=job.last_error or "it failed" if failed else None,
+        error=failing.error if failing is not None else error,
         queued=queued,
         open=job.state in UNFINISHED,
         hopeless=failed and job.tries < ATTEMPTS,
@@ -275,9 +270,7 @@ def _planned_for(config: Collectors, account: Account, watched: Watched, now: da
         watched = with_alert(watched, "fits", None, now, "the quotas hold what is protected again")
     held = config.held
     if held is not None and held != watched.held and now < held.until:
-        who = "all collectors wait" if held.level == "protected" else "best-effort collectors wait"
-        text = f"{who} until {held.until:%Y-%m-%d %H:%M} UTC: {held.dimension} is nearly used up"
-        watched = with_alert(watched, "held", None, held.since, text)
+        watched = with_alert(watched, "held", None, held.since, str(held))
     return replace(watched, holds=holds, held=held)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from shared.ha.allowances import Allowance
-from shared.ha.collectors import GB, GIB, GIB_OF_WORK, Vector
+from shared.ha.collectors import Vector, vector_of
 from shared.ha.ledger import ENOUGH, Ledger
 from shared.ha.planner import Pool
 from shared.work.jobs import Spending
@@ -64,17 +64,6 @@ def pool_of(phones: int, ledger: Ledger | None, now: datetime) -> Pool:
     return Pool(free_tier(), used, ledger.forecast(usual), watch, ledger.known)
 
 
-def vector_of(spent: Spending) -> dict[str, float]:
+def taken_by(spent: Spending) -> dict[str, float]:
     """What runs took, in the units of allowances."""
-    return {
-        "firestore.reads": spent.reads,
-        "firestore.writes": spent.writes,
-        "firestore.stored": spent.sent / GIB,
-        "run.requests": spent.chunks,
-        "run.vcpu_seconds": spent.seconds,
-        "run.gib_seconds": spent.seconds * GIB_OF_WORK,
-        "tasks.operations": 2 * spent.chunks,
-        "storage.class_a": spent.object_writes,
-        "storage.class_b": spent.object_reads,
-        "storage.stored": spent.object_sent / GB,
-    }
+    return vector_of(**{name: getattr(spent, name) for name in Spending.__struct_fields__})

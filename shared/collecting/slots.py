@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from shared.ha.collectors import Collector, Collectors, offset_of
+from shared.ha.planner import ATTEMPTS
 from shared.model.time import from_micros, to_micros
 from shared.queue.protocol import Queue, Task
 from shared.work.engine import Outcome
-from shared.work.jobs import Job, Progress
+from shared.work.jobs import UNFINISHED, Job, Progress
 
 FAMILY = "collector"
 """Of the control documents of collectors, and how a task's body and name say them."""
@@ -99,6 +101,7 @@ def beginning(
         stuck = job.spec["slot"] if job.state == "running" else job.spec.get("stuck")
         if stuck is not None:
             spec["stuck"] = stuck
+        spec |= _failures(job)
         return replace(
             job,
             spec=spec,
@@ -134,6 +137,42 @@ def generation_of(job: Job) -> int | None:
     return int(generation) if job.state == "done" and generation is not None else None
 
 
+def _failures(job: Job) -> dict[str, Any]:
+    """What a slot has to know of those before it that failed: it begins anew, and what is wrong may
+    last though no look fell between two of them."""
+    before = int(job.spec.get("fails", 0))
+    if job.state == "failed":
+        fails = before + ATTEMPTS
+    elif job.state == "ready" and job.last_error is not None:
+        fails = before + job.tries
+    elif job.state == "done":
+        return {}
+    else:
+        fails = before
+    if not fails:
+        return {}
+    return {
+        "fails": fails,
+        "failing": job.spec.get("failing", to_micros(job.changed)),
+        "error": job.last_error or job.spec.get("error", "it failed"),
+    }
+
+
+class Failing(NamedTuple):
+    """since: when the first of its slots in a row failed. error: of the last."""
+
+    since: datetime
+    error: str
+
+
+def failing(job: Job) -> Failing | None:
+    """Of a collector whose slots before this one failed, as long as this one has not ended well."""
+    spec = job.spec
+    if job.state not in UNFINISHED or int(spec.get("fails", 0)) < ATTEMPTS:
+        return None
+    return Failing(from_micros(int(spec["failing"])), job.last_error or str(spec["error"]))
+
+
 def stuck_in(job: Job) -> datetime | None:
     """The slot of an earlier run that ended without a word, of which nobody was told yet."""
     stuck = job.spec.get("stuck")
@@ -147,11 +186,15 @@ def unstuck(job: Job) -> Job:
 
 
 def looked_after(config: Collectors, job: Job) -> datetime | None:
-    """When somebody has to look whether the next slot was done: once it and its grace are over; at
-    one that failed, at once. None for what nobody waits for."""
+    """When somebody has to look at it. Once its slot has ended: when the next one and its grace are
+    over; at one that failed, at once, also while the next is tried. None for what nobody waits for.
+    """
     collector = config.collectors.get(str(job.spec["collector"]))
     if collector is None or collector.paused:
         return None
+    if job.state in UNFINISHED:
+        found = failing(job)
+        return min(job.due, found.since) if found is not None and job.due else job.due
     if job.state == "failed" or stuck_in(job) is not None:
         return job.changed
     return promised(collector, str(job.spec["collector"]), slot_of(job))

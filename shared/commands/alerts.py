@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -117,12 +116,3 @@ def _find(alerting: Alerting, name: str) -> Told:
         there = ", ".join(sorted(alerting.channels)) or "none yet"
         raise Refused(f"there is no channel {name!r}; there is {there}")
     return told
-
-
-def failing_channels(node: Node) -> list[tuple[str, datetime, str]]:
-    """Names, since when, and why."""
-    return [
-        (state.channel, state.failing, state.error or "")
-        for state in alerts_state(node).channels
-        if state.failing is not None
-    ]

@@ -426,7 +426,7 @@ class StatusState(Struct, frozen=True, kw_only=True):
     well: bool
     at: Instant
     watched: Instant | None
-    plan: Literal["armed", "arming", "holds", "overcommitted"]
+    plan: Literal["armed", "arming", "overcommitted"]
     lacks: list[str]
     held: str | None
     silent: Instant | None

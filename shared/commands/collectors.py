@@ -11,9 +11,10 @@ from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
 from shared.collecting.books import ledger_of
+from shared.collecting.periods import AT_HOME_EACH, IN_CLOUD_EACH
 from shared.collecting.pool import free_tier, pool_of
 from shared.collecting.reports import paired
-from shared.collecting.slots import FAMILY, enrolled, rescheduled, retired, slot_of
+from shared.collecting.slots import FAMILY, enrolled, failing, rescheduled, retired, slot_of
 from shared.commands.answers import (
     Applied,
     CollectorIs,
@@ -95,6 +96,7 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
     slots = collector.slots
     following = None if collector.paused else slots.next(now, offset_of(id, slots))
     state = _state(collector, job, now)
+    before = failing(job) if job is not None else None
     return CollectorState(
         collector=id,
         service=collector.service,
@@ -107,7 +109,7 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
         changed=job.changed if job is not None else None,
         next=following,
         new=job.progress.new if job is not None else {},
-        error=job.last_error if job is not None else None,
+        error=before.error if before is not None else job.last_error if job is not None else None,
         fix=_FIXES.get(state, "").format(id=id) or None,
     )
 
@@ -327,8 +329,8 @@ def _apply(node: Node, changes: Sequence[Change], *, anew: bool = False) -> Coll
 
 # The plan
 
-LOOKED_WITHIN = timedelta(minutes=35)
-"""Three sweeps in the cloud: who looks less often than that does not look."""
+LOOKED_WITHIN = 3.5 * IN_CLOUD_EACH
+"""Who looks less often than that does not look."""
 
 
 def pool(node: Node) -> Pool:
@@ -394,7 +396,7 @@ def what_if(node: Node, texts: Sequence[str]) -> WhatIf:
 
 def sweeps_each(node: Node) -> timedelta:
     """How often somebody looks after collectors."""
-    return timedelta(seconds=30) if node.settings.firestore is None else timedelta(minutes=10)
+    return AT_HOME_EACH if node.settings.firestore is None else IN_CLOUD_EACH
 
 
 def _together(failures: Sequence[Failure], now: datetime) -> list[tuple[datetime, list[str]]]:
@@ -423,11 +425,7 @@ def _recovers(each: Recovering) -> Recovers:
 
 def held_text(config: Collectors, now: datetime) -> str | None:
     """Who has to wait now, and why."""
-    held = config.held
-    if held is None or now >= held.until:
-        return None
-    who = "all collectors wait" if held.level == "protected" else "best-effort collectors wait"
-    return f"{who} until {held.until:%Y-%m-%d %H:%M} UTC: {held.dimension} is nearly used up"
+    return str(config.held) if config.held is not None and now < config.held.until else None
 
 
 def _plan_state(made: Plan, config: Collectors, now: datetime) -> PlanState:

@@ -26,8 +26,8 @@ Level = Literal["protected", "best-effort", "unprotected"]
 best-effort: runs of what is left, a few more tries. unprotected: runs of what is left."""
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
-MIB, GIB, GB = 2**20, 2**30, 10**9
-GIB_OF_WORK = 0.5
+MIB, _GIB, _GB = 2**20, 2**30, 10**9
+_GIB_OF_WORK = 0.5
 """Of memory that a function has which runs collectors and jobs."""
 
 Natural = Annotated[int, Meta(ge=0)]
@@ -36,6 +36,36 @@ Seconds = Annotated[int, Meta(ge=1)]
 
 class BadCollector(ValueError):
     """A collector cannot be so; the text says what is wrong with it, and what to write."""
+
+
+def vector_of(
+    *,
+    reads: float,
+    writes: float,
+    seconds: float,
+    chunks: float,
+    sent: float,
+    object_writes: float,
+    object_reads: float,
+    object_sent: float,
+) -> dict[str, float]:
+    """What runs take, in the units of allowances, on a function of one vCPU.
+
+    sent, object_sent: bytes that are kept. The others as in `Caps`.
+    """
+    return {
+        "firestore.reads": reads,
+        "firestore.writes": writes,
+        "firestore.stored": sent / _GIB,
+        "run.requests": chunks,
+        "run.vcpu_seconds": seconds,
+        "run.gib_seconds": seconds * _GIB_OF_WORK,
+        # A task is added once, and called once.
+        "tasks.operations": 2 * chunks,
+        "storage.class_a": object_writes,
+        "storage.class_b": object_reads,
+        "storage.stored": object_sent / _GB,
+    }
 
 
 class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -59,20 +89,16 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     object_megabytes: Natural = 5
 
     def vector(self) -> dict[str, float]:
-        """In the units of allowances, on a function of one vCPU and half a GiB of memory."""
-        return {
-            "firestore.reads": self.reads,
-            "firestore.writes": self.writes,
-            "firestore.stored": self.megabytes * MIB / GIB,
-            "run.requests": self.chunks,
-            "run.vcpu_seconds": self.seconds,
-            "run.gib_seconds": self.seconds * GIB_OF_WORK,
-            # A task is added once, and called once.
-            "tasks.operations": 2 * self.chunks,
-            "storage.class_a": self.object_writes,
-            "storage.class_b": self.object_reads,
-            "storage.stored": self.object_megabytes * MIB / GB,
-        }
+        return vector_of(
+            reads=self.reads,
+            writes=self.writes,
+            seconds=self.seconds,
+            chunks=self.chunks,
+            sent=self.megabytes * MIB,
+            object_writes=self.object_writes,
+            object_reads=self.object_reads,
+            object_sent=self.object_megabytes * MIB,
+        )
 
 
 class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -127,6 +153,11 @@ class Held(Struct, frozen=True, kw_only=True):
     since: Instant
     until: Instant
     generation: int
+
+    def __str__(self) -> str:
+        who = "all" if self.level == "protected" else "best-effort"
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{who} collectors wait until {until}: {self.dimension} is nearly used up"
 
 
 class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,9 +16,8 @@ from shared.ha.watching import AGAIN_AFTER, restarts_of
 
 class Recovering(NamedTuple):
     """missed: the first slot that is not done. noticed: when it is seen at the latest. restarts:
-    when it is begun again until it works, at the latest. short: the allowance that does not hold
-    that, and lasting: until when; None if all do. own_slots: whether nothing but its own schedule
-    brings it back, since it is unprotected or nothing is left for more.
+    when it is begun again until it works, at the latest; never, if nothing but its own slots brings
+    it back. short: the allowance that does not hold that, and lasting: until when; None if all do.
     """
 
     collector: str
@@ -27,10 +26,6 @@ class Recovering(NamedTuple):
     restarts: tuple[datetime, ...]
     short: str | None
     lasting: datetime | None
-
-    @property
-    def own_slots(self) -> bool:
-        return not self.restarts
 
 
 def recoveries(

@@ -45,7 +45,8 @@ Status = Literal["up", "suspect", "late", "failed"]
 
 class Beat(NamedTuple):
     """What is known of a collector. slot: that was begun last. due: until when nobody has to look
-    after it. held: whether a run is at it. error: of one that was given up. queued: whether a task
+    after it. held: whether a run is at it. error: of one that was given up, also while the next
+    slot is tried. queued: whether a task
     of it waits or is being called. open: whether its slot has not ended yet. hopeless: whether what
     failed would fail again. stuck: an earlier slot whose run ended without a word, though a later
     one went on.
@@ -137,12 +138,14 @@ def judge(
         outbox += _told(id, beat, before, watch)
         if watch.status != "up" or beat.stuck is not None:
             made[id] = replace(watch, stuck=beat.stuck)
-    again = _begun_again(active, made, seen, restarts, now)
+    wanted = [id for id in made if _may_restart(id, active[id], made[id], seen[id], now)]
+    used_up = [id for id in wanted if restarts.get(id, 0) >= _RESTARTS[active[id].level]]
+    again = _first(active, [id for id in wanted if id not in used_up])
     for id in again:
         restarts[id] = restarts.get(id, 0) + 1
         made[id] = replace(made[id], restarts=made[id].restarts + 1, restarted=now)
-    for id in _used_up(active, made, seen, watched.restarts, now):
-        if made[id].suspended != watched.day:
+    for id in used_up:
+        if _RESTARTS[active[id].level] and made[id].suspended != watched.day:
             made[id] = replace(made[id], suspended=watched.day)
             outbox.append(_suspended(id, now))
     written = replace(
@@ -195,47 +198,10 @@ def _back(
     return Judgement(written, _ordered(active, missed))
 
 
-def _begun_again(
-    active: Mapping[str, Collector],
-    watches: Mapping[str, Watch],
-    beats: Mapping[str, Beat],
-    restarts: Mapping[str, int],
-    now: datetime,
-) -> list[str]:
-    """The most important first. Others wait until no protected one has to be."""
-    wanted = [
-        id
-        for id in _restartable(active, watches, beats, now)
-        if restarts.get(id, 0) < _RESTARTS[active[id].level]
-    ]
+def _first(active: Mapping[str, Collector], wanted: Sequence[str]) -> list[str]:
+    """The most important first. Others wait until no protected one has to be begun again."""
     protected = [id for id in wanted if active[id].level == "protected"]
     return _ordered(active, protected or wanted)
-
-
-def _used_up(
-    active: Mapping[str, Collector],
-    watches: Mapping[str, Watch],
-    beats: Mapping[str, Beat],
-    restarts: Mapping[str, int],
-    now: datetime,
-) -> list[str]:
-    """Who would be begun again, and has no restart left."""
-    return [
-        id
-        for id in _restartable(active, watches, beats, now)
-        if 0 < _RESTARTS[active[id].level] <= restarts.get(id, 0)
-    ]
-
-
-def _restartable(
-    active: Mapping[str, Collector],
-    watches: Mapping[str, Watch],
-    beats: Mapping[str, Beat],
-    now: datetime,
-) -> list[str]:
-    return [
-        id for id, watch in watches.items() if _may_restart(id, active[id], watch, beats[id], now)
-    ]
 
 
 def _suspended(id: str, now: datetime) -> Alert:
@@ -265,7 +231,7 @@ def _silence(watched: Watched, late: Sequence[str], of: int, now: datetime) -> J
 def _watch(beat: Beat, before: Watch | None, now: datetime) -> Watch:
     status: Status = "up"
     since = now
-    if beat.error is not None and not beat.held:
+    if beat.error is not None:
         status, since = "failed", beat.due or now
     elif _is_overdue(beat, now):
         status = "suspect" if beat.queued and not _is_lost(beat, now) else "late"
@@ -313,7 +279,7 @@ def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: d
         return False
     if watch.status == "late":
         return watch.restarted is None or now >= watch.restarted + AGAIN_AFTER
-    if watch.status != "failed" or beat.hopeless or beat.queued:
+    if watch.status != "failed" or beat.hopeless or beat.queued or beat.open:
         return False
     pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS - 1)
     failed = beat.due or watch.since

@@ -80,8 +80,9 @@ class Kind:
     pause: before the next try, after so many. caps: what one job may take in all, from its
     beginning; it ends there, and the next goes on. Only a single part that takes more by itself is
     taken in spite of that, or nothing after it would ever be. until: when it is given up, whatever
-    it does. rests: when somebody has to look after a job that has ended; None where what it had in
-    hand is to be cleared up, and then never. ended: is told of one that is done, or given up.
+    it does. rests: when somebody has to look after a job, also one that has ended; None where what
+    it had in hand is to be cleared up, and then never. ended: is told of one that is done, or given
+    up.
     """
 
     family: str = FAMILY
@@ -258,7 +259,7 @@ class Engine:
         return run
 
     def _granted(self, id: str, over: str | None, job: Job, meter: Meter) -> Run | Outcome:
-        claimed = transitions.claimed(job, self.clock())
+        claimed = self._rested(transitions.claimed(job, self.clock()))
         try:
             version = self._write(id, over, claimed)
         except Conflict:
@@ -436,7 +437,7 @@ class Engine:
         return True
 
     def _rested(self, job: Job) -> Job:
-        if self.kind.rests is None or job.state in UNFINISHED:
+        if self.kind.rests is None:
             return job
         return replace(job, due=self.kind.rests(job))
 

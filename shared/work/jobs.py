@@ -134,9 +134,9 @@ def task_name(id: str, job: Job, key: str = FAMILY) -> str:
     return f"{'' if key == FAMILY else f'{key}-'}{id}-{job.token}-{place}"
 
 
-def every_job(store: Store) -> Iterator[Found[Job]]:
+def every_job(store: Store, family: str = FAMILY) -> Iterator[Found[Job]]:
     """All jobs there are, ended ones too, by id."""
     after = ""
-    while page := store.controls(Job, FAMILY, after=after):
+    while page := store.controls(Job, family, after=after):
         yield from page
         after = page[-1].id

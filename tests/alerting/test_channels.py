@@ -139,7 +139,12 @@ def test_a_mail_server_that_is_away_is_said(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(500, "it answered 500: try later"), (404, "it answered 404: try later")]
+    ("status", "said"),
+    [
+        (500, "it answered 500: try later"),
+        (404, "it answered 404: try later"),
+        (302, "it answered 302: try later"),
+    ],
 )
 def test_an_answer_that_is_none_is_an_error_that_names_no_address(
     web: Web, status: int, said: str

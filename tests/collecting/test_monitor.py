@@ -415,3 +415,41 @@ def report(node: Node, device: str, battery: float) -> None:
         battery=battery,
     )
     node.store.put([fix])
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 10])
+def test_one_that_fails_is_told_of_however_often_its_slots_come(watch: Watch, every: int) -> None:
+    """A slot begins anew before a look can find that the one before has failed."""
+    watch.reschedule(schedule=f"*/{every} * * * *", level="best-effort")
+    watch.service.gives = raising(ConnectionError("the server is away"))
+    looks(watch, 60, each=10)
+    assert watch.post.kinds == ["mail failed"]
+    assert watch.post.alerts[0].text == "mail failed: the server is away"
+    assert watch.post.alerts[0].at <= START + timedelta(minutes=4 + every)
+    watch.service.gives = lambda asked: iter(())
+    looks(watch, 30, each=10)
+    assert watch.post.kinds == ["mail failed", "mail recovered"]
+    assert watch.watched.collectors == {}
+
+
+def test_one_try_that_failed_is_no_failure_though_its_slots_come_often(watch: Watch) -> None:
+    watch.reschedule(schedule="* * * * *", level="best-effort")
+
+    def works(asked: Asked) -> Iterator[Step]:
+        watch.sweep()  # while the slot after it is at work
+        return iter(())
+
+    for _ in range(10):
+        watch.service.gives = raising(ConnectionError("the server is away"))
+        watch.tick(minutes=1)
+        watch.service.gives = works
+        watch.tick(minutes=1)
+    assert watch.post.kinds == []
+
+
+def looks(watch: Watch, minutes: int, *, each: int) -> None:
+    """A tick each minute, and a look so often, after what was due was called."""
+    for minute in range(1, minutes + 1):
+        watch.tick(minutes=1)
+        if minute % each == 0:
+            monitor_of(watch.node, watch.collecting, each * MINUTE, watch.post).sweep()

@@ -69,7 +69,7 @@ def test_the_sign_of_life_is_set_and_taken_away(yurt: Yurt) -> None:
         (("add", "log", "webhook", "--secret"), "https://x.org\n", "and not log"),
         (("add", "chat", "pigeon"), None, "there is email, webhook, ntfy"),
         (("add", "chat", "webhook"), None, "the secret of a webhook must be a URL"),
-        (("add", "chat", "webhook", "--secret"), "", "a line is read from the pipe"),
+        (("add", "chat", "webhook", "--secret"), "", "--secret reads a line from the pipe"),
         (("add", "phone", "ntfy"), None, "topic"),
         (("remove", "chat"), None, "there is no channel 'chat'; there is none yet"),
         (("test",), None, "nobody is told of alerts yet"),
