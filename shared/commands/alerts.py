@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from shared.alerting.telling import LOG, Telling
 from shared.commands.answers import AlertsState, ChannelState, Tested
 from shared.commands.collectors import watched_of
 from shared.commands.errors import Refused
-from shared.ha.outbox import Alert, alert_of
+from shared.ha.outbox import Alert, alert_of, number_missed, renewed
 from shared.node import Node
 from shared.store.changing import change, current
 
@@ -27,13 +26,15 @@ def alerts_state(node: Node) -> AlertsState:
     """Who is told, and what is not told yet; no secret."""
     alerting, outbox = current(node.store, ALERTING, Alerting()), watched_of(node).outbox
     states = []
+    outbox = renewed(outbox, {name: told.created for name, told in alerting.channels.items()})
     for name, told in sorted(alerting.channels.items()):
         failing = outbox.failing.get(name)
         states.append(
             ChannelState(
                 channel=name,
                 kind=told.kind,
-                untold=sum(name not in alert.told for alert in outbox.alerts),
+                untold=sum(name not in alert.told for alert in outbox.alerts)
+                + number_missed(outbox, name),
                 failing=failing.since if failing is not None else None,
                 error=failing.error if failing is not None else None,
                 again=failing.again if failing is not None else None,
@@ -117,12 +118,3 @@ def _find(alerting: Alerting, name: str) -> Told:
         there = ", ".join(sorted(alerting.channels)) or "none yet"
         raise Refused(f"there is no channel {name!r}; there is {there}")
     return told
-
-
-def failing_channels(node: Node) -> list[tuple[str, datetime, str]]:
-    """Names, since when, and why."""
-    return [
-        (state.channel, state.failing, state.error or "")
-        for state in alerts_state(node).channels
-        if state.failing is not None
-    ]

@@ -31,9 +31,9 @@ def test_a_channel_is_added_tried_and_removed(yurt: Yurt, web: Web) -> None:
     assert said(yurt("alerts", "test")) == "chat: the test was taken\n"
     (request,) = web.requests
     assert json.loads(request.body)["title"] == "Yurt: a test"
-    web.status, web.said = 403, b"go away"
+    web.status = 403
     assert said(yurt("alerts", "test", "chat"), 1) == (
-        "chat: the test was not taken: it answered 403: go away\n"
+        "chat: the test was not taken: it does not let us in (status 403): give it the right secret\n"
     )
     listed = yurt("alerts", "--json")
     assert json.loads(listed.stdout)["channels"] == [
@@ -68,7 +68,7 @@ def test_the_sign_of_life_is_set_and_taken_away(yurt: Yurt) -> None:
         (("add", "X", "webhook", "--secret"), "https://x.org\n", "cannot be the name of a channel"),
         (("add", "log", "webhook", "--secret"), "https://x.org\n", "and not log"),
         (("add", "chat", "pigeon"), None, "there is email, webhook, ntfy"),
-        (("add", "chat", "webhook"), None, "the secret of a webhook must be a URL"),
+        (("add", "chat", "webhook"), None, "the secret of a webhook (--secret) must be a URL"),
         (("add", "chat", "webhook", "--secret"), "", "a line is read from the pipe"),
         (("add", "phone", "ntfy"), None, "topic"),
         (("remove", "chat"), None, "there is no channel 'chat'; there is none yet"),
