@@ -22,9 +22,13 @@ Channels = Mapping[str, Channel]
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
+def alerting_of(node: Node) -> Alerting:
+    return current(node.store, ALERTING, Alerting())
+
+
 def alerts_state(node: Node) -> AlertsState:
     """Who is told, and what is not told yet; no secret."""
-    alerting, outbox = current(node.store, ALERTING, Alerting()), watched_of(node).outbox
+    alerting, outbox = alerting_of(node), watched_of(node).outbox
     states = []
     outbox = renewed(outbox, {name: told.created for name, told in alerting.channels.items()})
     for name, told in sorted(alerting.channels.items()):
@@ -96,7 +100,7 @@ def set_ping(node: Node, url: str | None) -> None:
 
 def test(node: Node, telling: Telling, name: str | None) -> list[Tested]:
     """Tells a test on a channel, or on all. `Refused` if there is none."""
-    alerting = current(node.store, ALERTING, Alerting())
+    alerting = alerting_of(node)
     chosen = alerting.channels if name is None else {name: _find(alerting, name)}
     if not chosen:
         raise Refused("nobody is told of alerts yet; to be told: yurt alerts add --help")

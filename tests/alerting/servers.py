@@ -71,7 +71,8 @@ class Web:
 
 
 class Mailbox:
-    """What a mail server took, and whom it lets in."""
+    """What a mail server took, and whom it lets in. refuses: what it says instead of taking one.
+    breaks_off: it does not answer whoever takes leave."""
 
     USER, PASSWORD = "ada", "correct-horse"
 
@@ -79,12 +80,14 @@ class Mailbox:
         self.mails: list[Message] = []
         self.to: list[str] = []
         self.refuses: str | None = None
-        self.leave = "221 Bye"
+        self.breaks_off = False
 
     async def handle_QUIT(  # noqa: N802 - the name that aiosmtpd calls
-        self, _server: Any, _session: Session, _envelope: Envelope
+        self, server: Any, _session: Session, _envelope: Envelope
     ) -> str:
-        return self.leave
+        if self.breaks_off:
+            server.transport.abort()
+        return "221 Bye"
 
     async def handle_DATA(  # noqa: N802 - the name that aiosmtpd calls
         self, _server: Any, _session: Session, envelope: Envelope

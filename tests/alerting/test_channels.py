@@ -120,7 +120,7 @@ def test_an_email_is_sent_to_a_server_that_is_encrypted_at_once(
 
 def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave(mailbox: Mailbox) -> None:
     port = free_port()
-    mailbox.leave = "421 out of order"
+    mailbox.breaks_off = True
     with mail_server(mailbox, port):
         sent_mail(port, security="none")
     assert len(mailbox.mails) == 1

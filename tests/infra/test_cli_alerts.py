@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -83,6 +84,25 @@ def test_what_cannot_be_is_refused_with_what_to_write(
     refused = yurt("alerts", *arguments, given=given)
     assert refused.exit_code == 2
     assert text in refused.stderr
+
+
+def test_doctor_looks_at_who_is_told_and_at_their_secrets(yurt: Yurt, tmp_path: Path) -> None:
+    def found(check: str) -> tuple[str, str]:
+        checks = json.loads(yurt("doctor", "--json").stdout)
+        return next((each["status"], each["detail"]) for each in checks if each["check"] == check)
+
+    yurt("token", "x")
+    assert found("alerts") == ("ok", "they go to the log alone; no sign of life is given")
+    add(yurt, "mail")
+    assert found("alerts")[0] == "warn"
+    url = "https://hooks.example.org/secret-part\n"
+    yurt("alerts", "add", "chat", "webhook", "--secret", given=url)
+    yurt("alerts", "ping", given=url)
+    assert found("alerts") == ("ok", "told to chat; a sign of life is given")
+    assert found("master key")[0] == "ok"
+    (tmp_path / "data" / "master.key").write_text("5e" * 32)
+    status, detail = found("master key")
+    assert (status, "chat, ping" in detail) == ("fail", True)
 
 
 def test_status_says_what_needs_somebody(yurt: Yurt) -> None:
