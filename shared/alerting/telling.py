@@ -35,13 +35,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Telling:
-    """channels: the kinds there are. master_key: what secrets are opened with. monotonic: seconds,
-    of how long it takes."""
+    """channels: the kinds there are. master_key: what secrets are opened with. stopping: whether
+    the process is to end soon: the rest is told by the next. monotonic: seconds, of how long it
+    takes."""
 
     store: Store
     channels: Mapping[str, Channel]
     master_key: Callable[[], MasterKey]
     clock: Callable[[], datetime]
+    stopping: Callable[[], bool] = lambda: False
     monotonic: Callable[[], float] = time.monotonic
     _pinged: datetime | None = field(default=None, init=False)
 
@@ -73,7 +75,7 @@ class Telling:
         if not is_asked(outbox, name, self.clock()):
             return
         for alert in waiting(outbox, name):
-            if self.monotonic() >= until:
+            if self.monotonic() >= until or self.stopping():
                 return
             try:
                 self.send(name, channel, alert)

@@ -56,10 +56,11 @@ class Scripted:
 
 
 class Post:
-    """Alerts, the channels `a` and `b`, and a clock."""
+    """Alerts, the channels `a` and `b`, and a clock. stops: the process is to end once one was told."""
 
     def __init__(self, folder: Path) -> None:
         self.now = START
+        self.stops = False
         self.node: Node = open_node(Settings(data=folder), lambda: self.now)
         self.scripted = Scripted()
         self.configure("a", "b")
@@ -69,6 +70,7 @@ class Post:
             {"scripted": self.scripted},
             lambda: self.node.master_key,
             lambda: self.now,
+            lambda: bool(self.scripted.told) and self.stops,
             lambda: self.scripted.seconds,
         )
 
@@ -186,6 +188,15 @@ def test_what_takes_long_goes_on_at_the_next_look(post: Post) -> None:
     assert [each.told for each in left.alerts] == [("log", "a"), ("log", "a")]
     post.tell()
     assert post.scripted.told[2:] == [("b", "one"), ("b", "two")]
+
+
+def test_a_process_that_is_to_end_leaves_the_rest_to_the_next(post: Post) -> None:
+    post.stops = True
+    post.tell()
+    assert post.scripted.told == [("a", "one")]
+    post.stops = False
+    assert post.tell() == Outbox()
+    assert post.scripted.told[1:] == [("a", "two"), ("b", "one"), ("b", "two")]
 
 
 def test_without_a_channel_the_log_has_it_once(
