@@ -288,6 +288,7 @@ def test_what_is_kept_for_other_programs_is_sent_to_nobody(
         (mail, {"host": "h", "from": "a@b.c", "to": "a@b.c\nBcc: x@y.z"}, None, "no mail address"),
         (mail, {"host": "h", "from": "a@b.c", "to": "a@b.c", "user": "a"}, None, "go together"),
         (mail, {"host": "h", "from": "a@b.c", "to": "a@b.c"}, "pw", "go together"),
+        (mail, {"host": "h", "from": "a@b.c", "to": "a@b.c", "wish": 1}, None, "wish"),
         (
             mail,
             {"host": "h", "from": "a@b.c", "to": "a@b.c", "user": "a", "security": "none"},

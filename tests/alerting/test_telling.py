@@ -16,6 +16,7 @@ from shared.commands.alerts import set_ping
 from shared.ha.outbox import MOST, TEXT_LIMIT, Alert, Outbox, alert_of, bounded
 from shared.node import Node, open_node
 from shared.settings import Settings
+from shared.store.protocol import StoreUnavailable
 from tests.alerting.servers import Web
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -281,6 +282,23 @@ def test_a_secret_that_cannot_be_opened_is_said(post: Post) -> None:
 def test_a_kind_that_this_version_does_not_know_is_said(post: Post) -> None:
     post.telling.channels = {}
     assert post.tell().failing["a"].error == "this version of Yurt knows no channel scripted"
+
+
+def test_while_who_is_told_cannot_be_read_alerts_stay_and_the_log_has_them_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(post.node.store, "read", away)
+        for _ in range(3):
+            post.tell(minutes=1)
+            post.telling.ping()
+    assert [record.getMessage() for record in caplog.records].count("one is late") == 1
+    assert post.scripted.told == []
+    assert post.tell() == Outbox()
+    assert (post.told("a"), post.told("b")) == (["one", "two"], ["one", "two"])
 
 
 def test_the_sign_of_life_is_asked_for_at_most_once_a_minute(post: Post) -> None:
