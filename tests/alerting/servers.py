@@ -140,9 +140,11 @@ def mail_server(
 def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     """A server that does with its first connection what a test says; gives its port."""
     with socket.create_server((HOST, 0)) as server:
+        held: list[socket.socket] = [server]
 
         def serve() -> None:
             with contextlib.suppress(OSError), server.accept()[0] as connection:
+                held.append(connection)
                 talk(connection)
 
         thread = threading.Thread(target=serve)
@@ -150,6 +152,7 @@ def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         try:
             yield server.getsockname()[1]
         finally:
-            with contextlib.suppress(OSError):
-                server.shutdown(socket.SHUT_RDWR)
+            for each in held:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
             thread.join()

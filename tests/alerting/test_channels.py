@@ -215,6 +215,7 @@ def trickle(first: bytes, each: bytes) -> Callable[[socket.socket], None]:
     return talk
 
 
+@pytest.mark.timeout(20)
 def test_a_web_server_that_is_never_done_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "WITHIN", 0.3)
     with (
@@ -225,13 +226,16 @@ def test_a_web_server_that_is_never_done_is_left(monkeypatch: pytest.MonkeyPatch
     assert "secret-part" not in repr(late.value.__cause__)
 
 
-@pytest.mark.parametrize("first", [b"220 ", b"220 here\r\n250-"])
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("first", "each"), [(b"", b"220-more\r\n"), (b"220 here\r\n", b"250-more\r\n")]
+)
 def test_a_mail_server_that_is_never_done_is_left(
-    monkeypatch: pytest.MonkeyPatch, first: bytes
+    monkeypatch: pytest.MonkeyPatch, first: bytes, each: bytes
 ) -> None:
     monkeypatch.setattr(mail, "WITHIN", 0.3)
     with (
-        talking(trickle(first, b"x")) as port,
+        talking(trickle(first, each)) as port,
         pytest.raises(CannotTell, match="it was not done within"),
     ):
         sent_mail(port, security="none")
