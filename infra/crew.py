@@ -123,7 +123,8 @@ class Crew(NamedTuple):
 
     def _watch_each(self) -> None:
         every = timedelta(seconds=self.sweep_each)
-        monitor = monitor_of(self.node, self.collecting, every)
+        stopping = self.stopping.is_set
+        monitor = monitor_of(self.node, self.collecting, every, stopping=stopping)
         while not self.stopping.wait(self.sweep_each):
             with _logged():
                 monitor.sweep()

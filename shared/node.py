@@ -115,7 +115,7 @@ class Node:
         collectors = current(self.store, COLLECTORS, Collectors()).collectors.values()
         sealed = any(device.sealed_key or device.earlier_keys for device in devices)
         sealed = sealed or any(collector.sealed for collector in collectors)
-        sealed = sealed or current(self.store, ALERTING, Alerting()).has_secrets
+        sealed = sealed or bool(current(self.store, ALERTING, Alerting()).sealed)
         return self._master_key(create=not sealed)
 
     def _master_key(self, *, create: bool) -> MasterKey:

@@ -55,13 +55,13 @@ def engine_of(
     )
 
 
-def telling_of(node: Node) -> "Telling":
-    """Who is told of alerts."""
+def telling_of(node: Node, stopping: Callable[[], bool] = lambda: False) -> "Telling":
+    """Who is told of alerts. stopping: as `Telling`."""
     # Functions that tell nobody start without what it takes.
     from shared.alerting.registry import CHANNELS
     from shared.alerting.telling import Telling
 
-    return Telling(node.store, CHANNELS, lambda: node.master_key, node.clock)
+    return Telling(node.store, CHANNELS, lambda: node.master_key, node.clock, stopping)
 
 
 def monitor_of(
@@ -70,11 +70,12 @@ def monitor_of(
     every: timedelta,
     tell: Tell | None = None,
     counters: Counters | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Monitor:
     """What looks after the collectors. every: how often it sweeps. tell: who is told; who is
     configured if nobody is given. counters: the platform's; where nobody counts nothing is held
-    back."""
-    telling = telling_of(node)
+    back. stopping: as `Telling`."""
+    telling = telling_of(node, stopping)
     return Monitor(
         store=node.store,
         collecting=collecting,

@@ -222,6 +222,10 @@ def _looks(
         page = node.store.page(Reject, limit=_MOST_REJECTS)
         return checks.rejects_check(len(page.records), page.cursor is not None)
 
+    def alerts(node: "Node") -> "Check":
+        watched = len(collector_states(node)) + sum(state.paired for state in device_states(node))
+        return checks.alerts_check(alerts_state(node), watched)
+
     yield "master key", lambda node: checks.master_key_check(_master_key(settings, node))
     if running is not None or settings.public_base is not None:
         base = node_base(settings, running)
@@ -232,7 +236,7 @@ def _looks(
     yield "rejects", rejects
     yield "jobs", lambda node: checks.jobs_check(job_states(node))
     yield "collectors", lambda node: checks.collectors_check(collector_states(node))
-    yield "alerts", lambda node: checks.alerts_check(alerts_state(node))
+    yield "alerts", alerts
     yield "refused requests", lambda node: checks.refused_check(node.store.counters())
 
 
@@ -295,6 +299,7 @@ def _forbidden(database: Path) -> list[str]:
 def _master_key(settings: "Settings", node: "Node") -> "Key":
     """What there is of it, and whether it opens what was sealed. Makes none."""
     from shared.commands.access import access_of
+    from shared.commands.alerts import alerting_of
     from shared.commands.checks import Key
     from shared.commands.collectors import config_of
     from shared.sealing import BadMasterKey, CannotUnseal
@@ -305,6 +310,7 @@ def _master_key(settings: "Settings", node: "Node") -> "Key":
     keys = {device.name: device.sealed_key for device in devices if device.sealed_key is not None}
     collectors = config_of(node).collectors.items()
     keys |= {id: collector.sealed for id, collector in collectors if collector.sealed is not None}
+    keys |= alerting_of(node).sealed
     exists, lost = given or _is_there(path), []
     try:
         key = node.master_key

@@ -71,6 +71,7 @@ Next: {_next_step(session)}
   yurt pair        connect a phone or a program
   yurt import      read archives, mail, photos and location histories
   yurt collectors  fetch mail, contacts and calendars on a schedule
+  yurt alerts      be told when something needs you
   yurt where       ask where you were: yurt where last friday noon
   yurt search      search what you wrote and were written
   yurt devices     see what your phones last said

@@ -50,7 +50,7 @@ def _lines(state: "StatusState", zone: "ZoneInfo") -> Iterator[str]:
     yield from _phones(state, zone)
     yield from _jobs(state, zone)
     if state.untold:
-        yield f"Alerts not delivered yet: {state.untold}"
+        yield f"Alerts not delivered yet: {state.untold}; why: yurt alerts"
     if state.quotas:
         yield ""
         yield table(

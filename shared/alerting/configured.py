@@ -30,5 +30,7 @@ class Alerting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ping: str | None = None
 
     @property
-    def has_secrets(self) -> bool:
-        return self.ping is not None or any(told.sealed for told in self.channels.values())
+    def sealed(self) -> dict[str, str]:
+        """The secrets, by what owners call their place."""
+        held = {name: told.sealed for name, told in self.channels.items() if told.sealed}
+        return held if self.ping is None else {**held, "ping": self.ping}

@@ -1,12 +1,11 @@
 """ntfy: a message to a topic, which its app shows on a phone (https://docs.ntfy.sh/publish/)."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 
-from shared.alerting.http import checked_url, post
+from shared.alerting.http import checked_token, checked_url, post
 from shared.alerting.protocol import BadChannel, is_good, title_of
 from shared.ha.outbox import Alert
 
@@ -29,8 +28,8 @@ def checked(options: Mapping[str, Any], secret: str | None) -> dict[str, Any]:
         found = msgspec.convert(dict(options), Options)
     except msgspec.ValidationError as error:
         raise BadChannel(f"{NAME}: {error}; write --set topic=TOPIC") from None
-    if secret is not None and not re.fullmatch(r"[\x21-\x7e]+", secret):
-        raise BadChannel("an access token of ntfy has no spaces")
+    if secret is not None:
+        checked_token(secret, "an access token of ntfy")
     server = checked_url(found.server, "server").rstrip("/")
     return {"topic": found.topic, "server": server}
 
@@ -41,6 +40,4 @@ def send(options: Mapping[str, Any], secret: str | None, alert: Alert) -> None:
         "Priority": _USUAL if is_good(alert) else _HIGH,
         "Tags": "white_check_mark" if is_good(alert) else "warning",
     }
-    if secret is not None:
-        headers["Authorization"] = f"Bearer {secret}"
-    post(f"{options['server']}/{options['topic']}", alert.text.encode(), headers)
+    post(f"{options['server']}/{options['topic']}", alert.text.encode(), headers, secret)

@@ -5,8 +5,10 @@ from typing import Any, Protocol
 
 from shared.ha.outbox import Alert
 
-WITHIN = 10.0
-"""Seconds that a channel may be silent."""
+SILENT = 10.0
+"""Seconds that a server may be silent."""
+WITHIN = 15.0
+"""Seconds that all of it may take, once it is connected."""
 
 
 class BadChannel(ValueError):
@@ -32,13 +34,14 @@ class Channel(Protocol):
 
     def send(self, options: Mapping[str, Any], secret: str | None, alert: Alert) -> None:
         """Returns once the alert was taken. It may be told more than once, and then has the same
-        id. `CannotTell`."""
+        id. options: as `checked` gave them. `CannotTell`, about `WITHIN` seconds later at most."""
         ...
 
 
 def title_of(alert: Alert) -> str:
-    """In a few words."""
-    return f"Yurt: {_TITLES[alert.kind].format(alert.collector or '')}".rstrip()
+    """In a few words, on one line."""
+    words = _TITLES[alert.kind].format(alert.collector or "").split()
+    return " ".join(["Yurt:", *words])
 
 
 def is_good(alert: Alert) -> bool:

@@ -6,7 +6,7 @@ follows for collectors is written in one guarded step before anything is done.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,9 +32,9 @@ PHONES_EACH = timedelta(minutes=30)
 
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[Outbox], Outbox]
-"""Tells what is in an outbox, and gives what is left of it. Alerts may be told more than once. It
-does not raise."""
+Tell = Callable[[Outbox], Iterator[Outbox]]
+"""Tells what is in an outbox, and gives what is left of it after each step: that is written before
+the next. Alerts may be told more than once."""
 Reports = Callable[[], Mapping[str, Report]]
 """What was last heard of each phone, by id. Raises `StoreError`."""
 
@@ -217,14 +217,18 @@ class Monitor:
     def _told(self, watched: Watched, version: str | None) -> int:
         """Tells what is in the outbox, and takes out what was told: in this order, so that an alert
         may come twice, and never not at all."""
-        left = self.tell(watched.outbox)
-        if left != watched.outbox:
+        kept = watched.outbox
+        for left in self.tell(kept):
+            if left == kept:
+                continue
             try:
-                self.store.write(WATCHED, replace(watched, outbox=left), over=version)
+                version = self.store.write(WATCHED, replace(watched, outbox=left), over=version)
             except Conflict:
-                _log.info("alerts that were told will be told again: somebody else swept")
-        kept = {alert.id for alert in left.alerts}
-        return sum(alert.id not in kept for alert in watched.outbox.alerts)
+                _log.info("an alert that was told may be told again: somebody else swept")
+                break
+            kept = left
+        ids = {alert.id for alert in kept.alerts}
+        return sum(alert.id not in ids for alert in watched.outbox.alerts)
 
 
 def _beat(config: Collectors, id: str, job: Job, queued: bool, now: datetime) -> Beat:

@@ -13,7 +13,7 @@ from shared.alerting.telling import LOG, Telling
 from shared.commands.answers import AlertsState, ChannelState, Tested
 from shared.commands.collectors import watched_of
 from shared.commands.errors import Refused
-from shared.ha.outbox import Alert, alert_of
+from shared.ha.outbox import Alert, alert_of, number_missed, renewed
 from shared.node import Node
 from shared.store.changing import change, current
 
@@ -22,17 +22,23 @@ Channels = Mapping[str, Channel]
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
+def alerting_of(node: Node) -> Alerting:
+    return current(node.store, ALERTING, Alerting())
+
+
 def alerts_state(node: Node) -> AlertsState:
     """Who is told, and what is not told yet; no secret."""
-    alerting, outbox = current(node.store, ALERTING, Alerting()), watched_of(node).outbox
+    alerting, outbox = alerting_of(node), watched_of(node).outbox
     states = []
+    outbox = renewed(outbox, {name: told.created for name, told in alerting.channels.items()})
     for name, told in sorted(alerting.channels.items()):
         failing = outbox.failing.get(name)
         states.append(
             ChannelState(
                 channel=name,
                 kind=told.kind,
-                untold=sum(name not in alert.told for alert in outbox.alerts),
+                untold=sum(name not in alert.told for alert in outbox.alerts)
+                + number_missed(outbox, name),
                 failing=failing.since if failing is not None else None,
                 error=failing.error if failing is not None else None,
                 again=failing.again if failing is not None else None,
@@ -94,7 +100,7 @@ def set_ping(node: Node, url: str | None) -> None:
 
 def test(node: Node, telling: Telling, name: str | None) -> list[Tested]:
     """Tells a test on a channel, or on all. `Refused` if there is none."""
-    alerting = current(node.store, ALERTING, Alerting())
+    alerting = alerting_of(node)
     chosen = alerting.channels if name is None else {name: _find(alerting, name)}
     if not chosen:
         raise Refused("nobody is told of alerts yet; to be told: yurt alerts add --help")

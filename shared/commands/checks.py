@@ -261,18 +261,28 @@ def collectors_check(collectors: Sequence[CollectorState]) -> Check:
     return _ok("collectors", f"{len(collectors) - paused} at work, {paused} paused, none failed")
 
 
-def alerts_check(alerts: AlertsState) -> Check:
+def alerts_check(alerts: AlertsState, watched: int) -> Check:
+    """watched: collectors and devices that there may be something to tell of."""
     failing = [channel for channel in alerts.channels if channel.failing is not None]
     if failing:
+        names = _and_more([channel.channel for channel in failing])
         return _fail(
             "alerts",
-            f"{_and_more([channel.channel for channel in failing])} takes none: {failing[0].error}",
-            f"mend that, then: yurt alerts test {failing[0].channel}",
+            f"{names} cannot be told since {failing[0].failing:%Y-%m-%d %H:%M} UTC: "
+            f"{failing[0].error}",
+            f"mend that, then try it: yurt alerts test {failing[0].channel}",
         )
-    if not alerts.channels:
-        return _ok("alerts", "they go to the log alone; to be told of them: yurt alerts add --help")
-    ping = "" if alerts.ping else ", without a sign of life: yurt alerts ping"
-    return _ok("alerts", f"told on {_and_more([each.channel for each in alerts.channels])}{ping}")
+    life = "a sign of life is given" if alerts.ping else "no sign of life is given"
+    if alerts.channels:
+        told = ", ".join(channel.channel for channel in alerts.channels)
+        return _ok("alerts", f"told to {told}; {life}")
+    if watched and not alerts.ping:
+        return _warn(
+            "alerts",
+            "they go to the log alone, and nobody would miss this node if it stopped",
+            "be told: yurt alerts add --help, and yurt alerts ping --help",
+        )
+    return _ok("alerts", f"they go to the log alone; {life}")
 
 
 def _and_more(names: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """A mail server and a web server on this machine, which take what they are sent or refuse it."""
 
 import contextlib
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,7 +59,7 @@ class Web:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Web"]:
-        thread = threading.Thread(target=self._server.serve_forever)
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield self
@@ -70,7 +71,8 @@ class Web:
 
 
 class Mailbox:
-    """What a mail server took, and whom it lets in."""
+    """What a mail server took, and whom it lets in. refuses: what it says instead of taking one.
+    breaks_off: it does not answer whoever takes leave."""
 
     USER, PASSWORD = "ada", "correct-horse"
 
@@ -78,6 +80,14 @@ class Mailbox:
         self.mails: list[Message] = []
         self.to: list[str] = []
         self.refuses: str | None = None
+        self.breaks_off = False
+
+    async def handle_QUIT(  # noqa: N802 - the name that aiosmtpd calls
+        self, server: Any, _session: Session, _envelope: Envelope
+    ) -> str:
+        if self.breaks_off:
+            server.transport.abort()
+        return "221 Bye"
 
     async def handle_DATA(  # noqa: N802 - the name that aiosmtpd calls
         self, _server: Any, _session: Session, envelope: Envelope
@@ -100,22 +110,49 @@ class Mailbox:
 
 @contextlib.contextmanager
 def mail_server(
-    mailbox: Mailbox, port: int, certificate: Path | None = None, key: Path | None = None
+    mailbox: Mailbox,
+    port: int,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    *,
+    at_once: bool = False,
 ) -> Iterator[None]:
-    """certificate, key: with them STARTTLS is offered and asked for, and a user and password."""
+    """certificate, key: with them STARTTLS is offered and asked for, and a user and password.
+    at_once: it is encrypted from the first byte."""
     more: dict[str, Any] = {}
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate, key)
-        more = {
-            "tls_context": context,
-            "require_starttls": True,
-            "authenticator": mailbox.authenticated,
-            "auth_required": True,
-        }
+        more = {"authenticator": mailbox.authenticated}
+        if at_once:
+            more |= {"ssl_context": context, "auth_require_tls": False}
+        else:
+            more |= {"tls_context": context, "require_starttls": True, "auth_required": True}
     controller = Controller(mailbox, hostname=HOST, port=port, **more)
     controller.start()
     try:
         yield
     finally:
         controller.stop()
+
+
+@contextlib.contextmanager
+def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A server that does with its first connection what a test says; gives its port."""
+    with socket.create_server((HOST, 0)) as server:
+        held: list[socket.socket] = [server]
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
+                held.append(connection)
+                talk(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            for each in held:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            thread.join()

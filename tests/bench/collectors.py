@@ -133,7 +133,7 @@ class _Watching:
     def run(self) -> dict[str, Meter]:
         spent = {"ticks": Meter(), "runs": Meter(), "sweeps": Meter()}
         every = SWEEP_EACH * MINUTE
-        monitor = monitor_of(self._node, self._collecting, every, lambda _: Outbox())
+        monitor = monitor_of(self._node, self._collecting, every, lambda _: iter([Outbox()]))
         for minute in range(60 * HOURS):
             _Watching.now = START + minute * MINUTE
             with metered() as meter:

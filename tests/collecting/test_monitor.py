@@ -1,15 +1,20 @@
 """The sweep over collectors: who is accused, who is begun again, what is told."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.alerting import webhook
+from shared.alerting.registry import CHANNELS
 from shared.collecting.monitor import Looked
 from shared.collecting.slots import collector_in, enrolled, rescheduled
+from shared.commands import alerts
 from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
 from shared.ha.outbox import Alert, Outbox
 from shared.ha.watching import WATCHED, Watched
@@ -22,6 +27,7 @@ from shared.services.protocol import Asked, NotLetIn
 from shared.store.protocol import StoreUnavailable
 from shared.work.jobs import Job
 from shared.workshop import monitor_of
+from tests.alerting.servers import Web
 from tests.collecting.bench import START, Bench, raising
 
 MINUTE = timedelta(minutes=1)
@@ -35,11 +41,10 @@ class Post:
         self.alerts: list[Alert] = []
         self.takes = True
 
-    def __call__(self, outbox: Outbox) -> Outbox:
-        if not self.takes:
-            return outbox
-        self.alerts += outbox.alerts
-        return Outbox()
+    def __call__(self, outbox: Outbox) -> Iterator[Outbox]:
+        if self.takes:
+            self.alerts += outbox.alerts
+            yield Outbox()
 
     @property
     def kinds(self) -> list[str]:
@@ -231,11 +236,8 @@ def test_an_alert_is_told_until_it_is_taken_and_in_the_step_that_made_it(watch: 
 
 
 def test_killed_between_the_alert_and_its_note_it_comes_twice_and_the_same(watch: Watch) -> None:
-    class Killed(BaseException):
-        pass
-
-    def dies(outbox: Outbox) -> Outbox:
-        watch.post(outbox)
+    def dies(outbox: Outbox) -> Iterator[Outbox]:
+        next(watch.post(outbox))
         raise Killed
 
     watch.minutes(25, ticks=False)
@@ -247,6 +249,141 @@ def test_killed_between_the_alert_and_its_note_it_comes_twice_and_the_same(watch
     watch.sweep()
     first, second = watch.post.alerts[:2]
     assert first == second
+
+
+class Killed(BaseException):
+    pass
+
+
+@contextlib.contextmanager
+def two_hooks(watch: Watch) -> Iterator[tuple[Web, Web]]:
+    """A webhook `a`, then a webhook `b`, to which this node tells alerts."""
+    with Web().running() as a, Web().running() as b:
+        for name, web in (("a", a), ("b", b)):
+            alerts.add(watch.node, CHANNELS, name, "webhook", {}, f"{web.url}/{name}")
+        yield a, b
+
+
+def look(watch: Watch) -> Looked:
+    """As the node itself does it: those are told who are configured."""
+    return monitor_of(watch.node, watch.collecting, MINUTE).sweep()
+
+
+def ids(web: Web) -> list[str]:
+    return [request.headers["Idempotency-Key"] for request in web.requests]
+
+
+def test_killed_between_telling_and_writing_it_comes_again_on_that_channel_alone(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.minutes(25, ticks=False)
+    watch.clock.forward(minutes=1)
+    with two_hooks(watch) as (a, b):
+        write = watch.node.store.write
+
+        def dies(name: str, document: Struct, *, over: str | None) -> str:
+            if b.requests:
+                raise Killed
+            return write(name, document, over=over)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(watch.node.store, "write", dies)
+            with pytest.raises(Killed):
+                look(watch)
+        assert len(watch.watched.outbox.alerts) == 1
+        watch.clock.forward(seconds=10)
+        look(watch)
+        late = ids(a)[0]
+        assert late.startswith("mail-late-")
+        assert (ids(a), ids(b)) == ([late], [late, late])
+    assert watch.watched.outbox == Outbox()
+
+
+def test_killed_before_telling_it_is_told_by_the_next_sweep(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.minutes(25, ticks=False)
+    watch.clock.forward(minutes=1)
+    with two_hooks(watch) as (a, b):
+
+        def dies(*_: object) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(webhook, "send", dies)
+            with pytest.raises(Killed):
+                look(watch)
+        assert (ids(a), ids(b)) == ([], [])
+        watch.clock.forward(seconds=10)
+        look(watch)
+        assert (len(ids(a)), ids(a)) == (1, ids(b))
+
+
+def test_a_channel_that_fails_is_kept_with_its_reason_and_asked_again_later(watch: Watch) -> None:
+    watch.minutes(25, ticks=False)
+    watch.clock.forward(minutes=1)
+    with two_hooks(watch) as (a, b):
+        b.status = 500
+        assert look(watch).told == 0
+        failing = watch.watched.outbox.failing["b"]
+        assert failing.error.startswith("it cannot take it just now (status 500)")
+        assert (failing.since, failing.again) == (watch.clock(), watch.clock() + MINUTE)
+        (state,) = [s for s in alerts.alerts_state(watch.node).channels if s.channel == "b"]
+        assert (state.untold, state.failing, state.again) == (1, failing.since, failing.again)
+        b.status = 204
+        watch.clock.forward(seconds=30)
+        look(watch)
+        assert len(b.requests) == 1
+        watch.clock.forward(seconds=30)
+        assert look(watch).told == 1
+        assert (len(ids(a)), len(ids(b))) == (1, 2)
+    assert watch.watched.outbox == Outbox()
+
+
+def test_somebody_else_who_sweeps_meanwhile_tells_the_rest(watch: Watch) -> None:
+    """Two that overlap: the first stops once it sees that it was overtaken."""
+    watch.minutes(25, ticks=False)
+    watch.clock.forward(minutes=1)
+    posts = [Post(), Post()]
+
+    def overtaken(outbox: Outbox) -> Iterator[Outbox]:
+        posts[0].alerts += outbox.alerts
+        watch.clock.forward(seconds=10)
+        monitor_of(watch.node, watch.collecting, MINUTE, posts[1]).sweep()
+        yield Outbox()
+        raise AssertionError("it goes on")
+
+    looked = monitor_of(watch.node, watch.collecting, MINUTE, overtaken).sweep()
+    assert looked.told == 0
+    assert posts[0].alerts == posts[1].alerts[:1]
+    assert watch.watched.outbox == Outbox()
+
+
+def test_a_sign_of_life_comes_of_completed_sweeps_alone(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Web().running() as web:
+        alerts.set_ping(watch.node, f"{web.url}/life")
+        monitor = monitor_of(watch.node, watch.collecting, MINUTE)
+
+        def away(*_: object, **__: object) -> None:
+            raise StoreUnavailable("the store is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(watch.node.store, "due", away)
+            for _ in range(5):
+                watch.clock.forward(minutes=1)
+                with pytest.raises(StoreUnavailable):
+                    monitor.sweep()
+        assert web.requests == []
+        for _ in range(6):
+            watch.clock.forward(seconds=30)
+            monitor.sweep()
+        assert [(r.method, r.path) for r in web.requests] == [("GET", "/life")] * 3
+        web.status = 503
+        watch.clock.forward(minutes=1)
+        assert monitor.sweep() == Looked()
+        assert len(web.requests) == 4
 
 
 @pytest.mark.parametrize(

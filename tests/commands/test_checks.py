@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.commands import checks
-from shared.commands.answers import Check, CollectorIs, CollectorState, DeviceState
+from shared.commands.answers import (
+    AlertsState,
+    ChannelState,
+    Check,
+    CollectorIs,
+    CollectorState,
+    DeviceState,
+)
 from shared.commands.checks import Answer, Folder, Key
 from shared.model.access import App
 from shared.store.protocol import NewerData, StoreError
@@ -46,6 +53,13 @@ def collector(id: str, state: CollectorIs = "done", error: str | None = None) ->
         new={},
         error=error,
         fix=None,
+    )
+
+
+def channel(name: str, error: str | None = None) -> ChannelState:
+    since = datetime(2026, 11, 25, 12, tzinfo=UTC) if error is not None else None
+    return ChannelState(
+        channel=name, kind="ntfy", untold=0, failing=since, error=error, again=since
     )
 
 
@@ -100,6 +114,25 @@ def collector(id: str, state: CollectorIs = "done", error: str | None = None) ->
             checks.collectors_check([collector("a", "late"), collector("b", "failed", "no way")]),
             "fail",
             "b failed: no way",
+        ),
+        (checks.alerts_check(AlertsState(channels=[], ping=False), 0), "ok", "the log alone"),
+        (checks.alerts_check(AlertsState(channels=[], ping=False), 1), "warn", "nobody would miss"),
+        (
+            checks.alerts_check(AlertsState(channels=[], ping=True), 1),
+            "ok",
+            "sign of life is given",
+        ),
+        (
+            checks.alerts_check(AlertsState(channels=[channel("a")], ping=False), 1),
+            "ok",
+            "told to a",
+        ),
+        (
+            checks.alerts_check(
+                AlertsState(channels=[channel("a"), channel("b", "no way")], ping=True), 1
+            ),
+            "fail",
+            "b cannot be told since 2026-11-25 12:00 UTC: no way",
         ),
         (checks.rejects_check(0, False), "ok", "everything"),
         (checks.rejects_check(3, False), "warn", "3"),

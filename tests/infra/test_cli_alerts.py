@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -31,9 +32,9 @@ def test_a_channel_is_added_tried_and_removed(yurt: Yurt, web: Web) -> None:
     assert said(yurt("alerts", "test")) == "chat: the test was taken\n"
     (request,) = web.requests
     assert json.loads(request.body)["title"] == "Yurt: a test"
-    web.status, web.said = 403, b"go away"
+    web.status = 403
     assert said(yurt("alerts", "test", "chat"), 1) == (
-        "chat: the test was not taken: it answered 403: go away\n"
+        "chat: the test was not taken: it does not let us in (status 403): give it the right secret\n"
     )
     listed = yurt("alerts", "--json")
     assert json.loads(listed.stdout)["channels"] == [
@@ -68,7 +69,7 @@ def test_the_sign_of_life_is_set_and_taken_away(yurt: Yurt) -> None:
         (("add", "X", "webhook", "--secret"), "https://x.org\n", "cannot be the name of a channel"),
         (("add", "log", "webhook", "--secret"), "https://x.org\n", "and not log"),
         (("add", "chat", "pigeon"), None, "there is email, webhook, ntfy"),
-        (("add", "chat", "webhook"), None, "the secret of a webhook must be a URL"),
+        (("add", "chat", "webhook"), None, "the secret of a webhook (--secret) must be a URL"),
         (("add", "chat", "webhook", "--secret"), "", "--secret reads a line from the pipe"),
         (("add", "phone", "ntfy"), None, "topic"),
         (("remove", "chat"), None, "there is no channel 'chat'; there is none yet"),
@@ -83,6 +84,25 @@ def test_what_cannot_be_is_refused_with_what_to_write(
     refused = yurt("alerts", *arguments, given=given)
     assert refused.exit_code == 2
     assert text in refused.stderr
+
+
+def test_doctor_looks_at_who_is_told_and_at_their_secrets(yurt: Yurt, tmp_path: Path) -> None:
+    def found(check: str) -> tuple[str, str]:
+        checks = json.loads(yurt("doctor", "--json").stdout)
+        return next((each["status"], each["detail"]) for each in checks if each["check"] == check)
+
+    yurt("token", "x")
+    assert found("alerts") == ("ok", "they go to the log alone; no sign of life is given")
+    add(yurt, "mail")
+    assert found("alerts")[0] == "warn"
+    url = "https://hooks.example.org/secret-part\n"
+    yurt("alerts", "add", "chat", "webhook", "--secret", given=url)
+    yurt("alerts", "ping", given=url)
+    assert found("alerts") == ("ok", "told to chat; a sign of life is given")
+    assert found("master key")[0] == "ok"
+    (tmp_path / "data" / "master.key").write_text("5e" * 32)
+    status, detail = found("master key")
+    assert (status, "chat, ping" in detail) == ("fail", True)
 
 
 def test_status_says_what_needs_somebody(yurt: Yurt) -> None:

@@ -10,6 +10,10 @@ import pytest
 
 from infra.crew import Crew
 from infra.running import turn_at_jobs
+from shared.alerting.registry import CHANNELS
+from shared.commands import alerts
+from shared.ha.outbox import Outbox, alert_of
+from shared.ha.watching import WATCHED, Watched
 from shared.meter import Meter
 from shared.node import Node
 from shared.queue.protocol import QueueUnavailable, Task, Workable
@@ -17,6 +21,7 @@ from shared.work.engine import Engine
 from shared.work.jobs import LEASE
 from shared.work.works import Part
 from shared.workshop import collecting_of, engine_of
+from tests.alerting.servers import Web
 from tests.eventually import eventually
 from tests.http.asking import asker
 
@@ -171,6 +176,18 @@ def test_it_sweeps_now_and_then(node: Node, monkeypatch: pytest.MonkeyPatch) -> 
     with Home(node, Counting(0)).crew(sweep_each=0.001).at_work():
         for _ in range(5):
             assert swept.acquire(timeout=30)
+
+
+def test_after_each_look_a_sign_of_life_is_given_and_alerts_are_told(node: Node) -> None:
+    outbox = Outbox(alerts=(alert_of("failed", "mail", node.clock(), "mail failed: no way"),))
+    node.store.write(WATCHED, Watched(outbox=outbox), over=None)
+    with Web().running() as web:
+        alerts.add(node, CHANNELS, "chat", "webhook", {}, f"{web.url}/chat")
+        alerts.set_ping(node, f"{web.url}/life")
+        with Home(node, Counting(0)).crew(sweep_each=0.01).at_work():
+            eventually(lambda: len(web.requests) >= 2)
+    assert [(r.method, r.path) for r in web.requests] == [("POST", "/chat"), ("GET", "/life")]
+    assert alerts.alerts_state(node).channels[0].untold == 0
 
 
 def test_a_task_that_nobody_knows_is_dropped(node: Node, caplog: pytest.LogCaptureFixture) -> None:
