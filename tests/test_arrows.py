@@ -29,12 +29,14 @@ BELOW: dict[str, set[str]] = {
     "work": {"meter", "model", "queue", "store"},
     "imports": {"archives", "blobs", "model", "sources", "store", "work"},
     "upkeep": {"imports", "model", "node", "store", "work"},
+    "counters": {"ha"},
     "counts": {"store"},
     "keyring": {"model", "store"},
     "friends": {"model", "sources", "store"},
     "node": {
         "blobs",
         "copied",
+        "counters",
         "counts",
         "friends",
         "ha",
@@ -83,6 +85,7 @@ ADAPTERS = {
     "shared.blobs.gcs",
     "shared.queue.local",
     "shared.queue.cloudtasks",
+    "shared.counters.cloudmonitoring",
 }
 WORLD = {"asyncio", "http", "logging", "os", "pathlib", "random", "secrets", "sqlite3", "ssl"}
 WORLD |= {"subprocess", "tempfile", "threading", "time"}
