@@ -14,8 +14,6 @@ import msgspec
 from infra.running import turn_at_jobs
 from shared.blobs.protocol import BlobsError
 from shared.collecting.collecting import Collecting
-from shared.collecting.monitor import Monitor
-from shared.ha.watching import Alert
 from shared.http.work import Call, called
 from shared.node import Node
 from shared.queue import worker
@@ -23,6 +21,7 @@ from shared.queue.protocol import QueueError, Task, Workable
 from shared.store.protocol import StoreError
 from shared.upkeep.sweeping import sweep
 from shared.work.engine import Engine
+from shared.workshop import monitor_of
 
 SWEEP_EACH, TICK_EACH = 30.0, 10.0
 """Seconds."""
@@ -123,7 +122,7 @@ class Crew(NamedTuple):
 
     def _watch_each(self) -> None:
         every = timedelta(seconds=self.sweep_each)
-        monitor = Monitor(self.node.store, self.collecting, self.node.clock, every, _told)
+        monitor = monitor_of(self.node, every)
         while not self.stopping.wait(self.sweep_each):
             with _logged():
                 monitor.sweep()
@@ -133,11 +132,6 @@ class Crew(NamedTuple):
             with _logged():
                 self._recover()
                 sweep(self.node, self.engine)
-
-
-def _told(alert: Alert) -> bool:
-    _log.warning("%s", alert.text)
-    return True
 
 
 @contextlib.contextmanager

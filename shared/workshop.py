@@ -1,12 +1,14 @@
-"""The engine of a node, with every kind of work there is."""
+"""What drives a node: its engines with every kind of work there is, and what looks after them."""
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import NamedTuple
 
 from shared.collecting.collecting import Collecting, kind
+from shared.collecting.monitor import Monitor, logged
 from shared.collecting.slots import WORK
 from shared.collecting.work import CollectWork
-from shared.imports.importing import ImportWork
 from shared.node import Node
 from shared.queue.protocol import Queue
 from shared.services.protocol import Service
@@ -25,6 +27,9 @@ def engine_of(
     node: Node, queue: Queue | None = None, stopping: Callable[[], bool] = lambda: False
 ) -> Engine:
     """queue: where the next chunks go; the node's own if none is given. stopping: as `Engine`."""
+    # Functions that only look after collectors start without what reads files.
+    from shared.imports.importing import ImportWork
+
     at_home = node.settings.firestore is None
     return Engine(
         store=node.store,
@@ -49,19 +54,21 @@ def collecting_of(
 ) -> Collecting:
     """The collectors of a node. stopping: as `engine_of`. services: that may be asked; all there
     are if none are given."""
-    # Functions that only run jobs start without them.
-    from shared.services.registry import SERVICES
+    if services is None:
+        # Functions that run no slots start without them.
+        from shared.services.registry import SERVICES
 
+        services = SERVICES
     engine = Engine(
         store=node.store,
         queue=node.slots_queue,
-        keeps=node.kept,
+        keeps=_Kept(node),
         works={
             WORK: CollectWork(
                 node.configured,
                 node.profile,
                 lambda: node.master_key,
-                SERVICES if services is None else services,
+                services,
                 node.clock,
             )
         },
@@ -71,3 +78,18 @@ def collecting_of(
         stopping=stopping,
     )
     return Collecting(node.store, engine, node.configured, node.clock)
+
+
+class _Kept(NamedTuple):
+    """Where the node keeps large bytes, opened by the first: who runs no slots may have no key."""
+
+    node: Node
+
+    def put(self, data: bytes) -> str:
+        return self.node.kept.put(data)
+
+
+def monitor_of(node: Node, every: timedelta) -> Monitor:
+    """What looks after the collectors of a node. every: how often it does."""
+    # It lets others run slots, so it asks no services.
+    return Monitor(node.store, collecting_of(node, services={}), node.clock, every, logged)

@@ -187,6 +187,13 @@ def test_a_function_that_answers_at_once_loads_nothing_that_reads_files(function
     assert {name.split(".")[0] for name in names}.isdisjoint({"PIL", "pillow_heif", "google"})
 
 
+@pytest.mark.parametrize("function", ["tick", "monitor"])
+def test_a_function_that_lets_others_work_loads_nothing_that_does(function: str) -> None:
+    names = loaded(f"functions.{function}.main")
+    assert names.isdisjoint({"shared.imports.importing", "shared.services.registry"})
+    assert {name.split(".")[0] for name in names}.isdisjoint({"PIL", "pillow_heif", "imapclient"})
+
+
 def test_the_library_knows_nobody_above_it() -> None:
     for module in MODULES:
         if is_shared(module):

@@ -35,6 +35,12 @@ class Looked(Struct, frozen=True, kw_only=True):
     told: int
 
 
+def logged(alert: Alert) -> bool:
+    """Tells the log."""
+    _log.warning("%s", alert.text)
+    return True
+
+
 @dataclass(slots=True)
 class Monitor:
     """every: how often it sweeps. tell: to whom alerts go."""

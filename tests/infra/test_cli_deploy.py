@@ -123,7 +123,7 @@ def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
     assert said.startswith("Error: roles on the bucket: storage said: ")
     assert "ask the owner of the project for roles/owner" in said
     assert (
-        "12 of 36 steps are done; not done: roles on the bucket, roles on the task queue," in said
+        "12 of 38 steps are done; not done: roles on the bucket, roles on the task queue," in said
     )
     assert said.endswith("The same command goes on where it was.")
 

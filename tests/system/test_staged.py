@@ -220,7 +220,17 @@ def work_runs_a_chunk_and_sweeps(cloud: Cloud, url: str, at: int) -> None:
     assert ask(url, "nobody", task) == (200, b'{"outcome":"done"}')
     held = cloud.node.store.page(Message, limit=1000).records
     assert f"walk {at}" in [message.subject for message in held]
-    assert ask(f"{url}/sweep", "nobody", b"")[0] == 200
+    swept = ask(url, "nobody", b'{"sweep":1795608000000000}')
+    assert (swept[0], json.loads(swept[1]).keys()) == (200, {"revived", "begun"})
+
+
+def monitor_sweeps_and_tells_work_to(cloud: Cloud, url: str, at: int) -> None:
+    status, answer = ask(url, "nobody", b"")
+    assert status == 200, answer
+    said = json.loads(answer)
+    assert said["looked"].keys() == {"late", "failed", "restarted", "told"}
+    names = {*said["added"], *(task.name for task in cloud.node.queue.waiting())}
+    assert [name for name in names if name.startswith("sweep-")]
 
 
 def tick_makes_what_is_due_a_task(cloud: Cloud, url: str, at: int) -> None:
@@ -238,6 +248,7 @@ def tick_makes_what_is_due_a_task(cloud: Cloud, url: str, at: int) -> None:
 TALKS: dict[str, Callable[[Cloud, str, int], None]] = {
     "ingest": ingest_keeps_a_report,
     "media": media_begins_an_import,
+    "monitor": monitor_sweeps_and_tells_work_to,
     "query": query_gives_a_report_back,
     "tick": tick_makes_what_is_due_a_task,
     "upload": upload_brings_a_file_to_its_import,
