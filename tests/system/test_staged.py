@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -278,6 +279,21 @@ def test_sigterm_ends_a_function_cleanly(function: str, cloud: Cloud) -> None:
     assert "Traceback" not in log
     assert DEVICE not in log
     assert OWNER not in log
+
+
+def test_the_monitor_has_what_reading_the_platforms_counters_takes(
+    staged: dict[str, Staged], tmp_path: Path
+) -> None:
+    code = (
+        "from shared.counters.cloudmonitoring import CloudMonitoring\n"
+        "assert CloudMonitoring('p').read({}, None) == {}"
+    )
+    python, folder = environment("monitor") / "bin" / "python", staged["monitor"].folder
+    env = {**variables("monitor", {}), "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [python, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # The store is down
