@@ -14,6 +14,7 @@ import msgspec
 from infra.running import turn_at_jobs
 from shared.blobs.protocol import BlobsError
 from shared.collecting.collecting import Collecting
+from shared.collecting.monitor import logged
 from shared.http.work import Call, called
 from shared.node import Node
 from shared.queue import worker
@@ -122,7 +123,7 @@ class Crew(NamedTuple):
 
     def _watch_each(self) -> None:
         every = timedelta(seconds=self.sweep_each)
-        monitor = monitor_of(self.node, every)
+        monitor = monitor_of(self.node, self.collecting, every, logged)
         while not self.stopping.wait(self.sweep_each):
             with _logged():
                 monitor.sweep()

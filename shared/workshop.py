@@ -5,15 +5,21 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
+from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
-from shared.collecting.monitor import Monitor, logged
+from shared.collecting.configuring import note_measured
+from shared.collecting.monitor import Monitor, Tell, logged
+from shared.collecting.pacing import Pacing
+from shared.collecting.reports import paired, reports
 from shared.collecting.slots import WORK
 from shared.collecting.work import CollectWork
+from shared.counters.protocol import Counters
 from shared.node import Node
 from shared.queue.protocol import Queue
 from shared.services.protocol import Service
 from shared.upkeep.sealing import SealWork
-from shared.work.engine import Budget, Engine
+from shared.work.engine import Engine, unpaced
+from shared.work.runs import Budget
 
 CLOUD = Budget(seconds=240.0, memory=240_000_000, reads=10_000, writes=4_000)
 """Of a function with a timeout of ten minutes, whose memory what comes next may double; reads and
@@ -42,8 +48,30 @@ def engine_of(
             "seal": SealWork(node.store),
         },
         budget=HOME if at_home else CLOUD,
+        pace=unpaced if at_home else Pacing(node.store, node.clock),
         clock=node.clock,
         stopping=stopping,
+    )
+
+
+def monitor_of(
+    node: Node,
+    collecting: Collecting,
+    every: timedelta,
+    tell: Tell,
+    counters: Counters | None = None,
+) -> Monitor:
+    """What looks after the collectors. every: how often it sweeps. counters: the platform's; where
+    nobody counts nothing is held back."""
+    return Monitor(
+        store=node.store,
+        collecting=collecting,
+        clock=node.clock,
+        every=every,
+        tell=tell,
+        books=Books(node.store, lambda: paired(node.store), counters),
+        reports=lambda: reports(node.store),
+        spares=counters is not None,
     )
 
 
@@ -73,11 +101,16 @@ def collecting_of(
             )
         },
         budget=HOME if node.settings.firestore is None else CLOUD,
-        kind=kind(node.configured),
+        kind=kind(node.configured, lambda id, took: note_measured(node.store, id, took)),
         clock=node.clock,
         stopping=stopping,
     )
     return Collecting(node.store, engine, node.configured, node.clock)
+
+
+def lone_monitor_of(node: Node, every: timedelta) -> Monitor:
+    """The same, where only it runs: it lets others run slots, so it asks no services."""
+    return monitor_of(node, collecting_of(node, services={}), every, logged, node.counters)
 
 
 class _Kept(NamedTuple):
@@ -87,9 +120,3 @@ class _Kept(NamedTuple):
 
     def put(self, data: bytes) -> str:
         return self.node.kept.put(data)
-
-
-def monitor_of(node: Node, every: timedelta) -> Monitor:
-    """What looks after the collectors of a node. every: how often it does."""
-    # It lets others run slots, so it asks no services.
-    return Monitor(node.store, collecting_of(node, services={}), node.clock, every, logged)

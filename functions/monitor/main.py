@@ -5,9 +5,9 @@ from werkzeug.wrappers import Request, Response
 
 from shared.http.monitor import monitor as answer
 from shared.node import this_node
-from shared.workshop import monitor_of
+from shared.workshop import lone_monitor_of
 
 
 @functions_framework.http
 def monitor(request: Request) -> Response:
-    return answer(this_node(), monitor_of, request)
+    return answer(this_node(), lone_monitor_of, request)

@@ -14,6 +14,7 @@ COMMANDS = {
     "import": "import_",
     "jobs": "jobs",
     "collectors": "collectors",
+    "status": "status",
     "plan": "plan",
     "what-if": "plan",
     "rejects": "rejects",

@@ -79,6 +79,7 @@ def _list(session: Session, as_json: bool) -> None:
     elif states:
         click.echo(table(_HEADINGS, [_row(state, zone) for state in states]))
         for state in states:
+            _show_pace(state, zone)
             _show_trouble(session, state)
     else:
         click.echo(as_typed(session, "There is no job yet. To begin one: yurt import PATH"))
@@ -107,6 +108,8 @@ def _state(state: "JobState") -> str:
         return f"to {state.wish}"
     if state.retry is not None:
         return "waits after an error"
+    if state.paced is not None:
+        return "paced"
     return "waits" if state.state == "ready" else state.state
 
 
@@ -124,6 +127,15 @@ def _far(state: "JobState") -> str:
         text += f", {size_text(state.rate)}/s"
         text += f", {span_text(state.left)} left" if state.left else ""
     return text
+
+
+def _show_pace(state: "JobState", zone: "ZoneInfo") -> None:
+    if state.paced is None:
+        return
+    click.echo(f"\n{shown(state.title)}:")
+    click.echo(f"  {state.paced_by}; it goes on at {when_text(state.paced, zone)}.")
+    if state.done_by is not None:
+        click.echo(f"  At this pace it is done by {when_text(state.done_by, zone)}.")
 
 
 def _show_trouble(session: Session, state: "JobState") -> None:

@@ -74,6 +74,7 @@ Next: {_next_step(session)}
   yurt where       ask where you were: yurt where last friday noon
   yurt search      search what you wrote and were written
   yurt devices     see what your phones last said
+  yurt status      see whether all is well
   yurt doctor      find out what is wrong, and what to do
 
 `{session.program} --help` lists all commands, `{session.program} COMMAND --help` explains one."""

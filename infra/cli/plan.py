@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
-from infra.cli.words import table, when_text
+from infra.cli.words import shown, table, when_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
-    from shared.commands.answers import PlanState, QuotaWindow
+    from shared.commands.answers import PlanState, QuotaWindow, Recovers
 
 
 @click.command(short_help="See whether the quotas hold, and how many failures besides.")
@@ -38,6 +38,10 @@ def plan(session: Session, every: bool, as_json: bool) -> None:
         print_json(state)
         return
     click.echo(_verdict(state))
+    for lack in state.lacks:
+        click.echo(f"  {shown(lack)}")
+    if state.held is not None:
+        click.echo(f"  {state.held}")
     if state.windows:
         click.echo()
         click.echo(_windows(state.windows if every else _tightest(state.windows), zone))
@@ -59,10 +63,12 @@ def what_if(session: Session, changes: "Sequence[str]", as_json: bool) -> None:
       'mail paused'              or resumed, or removed
       'quota firestore.writes=10000'
       'tolerate 2'
+      'mail fails at 18:00'      what would run then
 
     \b
-    Example:
+    Examples:
       yurt what-if 'mail every 1m' 'photos best-effort'
+      yurt what-if 'mail fails at 18:00' 'photos fails at 18:00'
     """
     from shared.commands.collectors import what_if as hypothesis
 
@@ -76,9 +82,28 @@ def what_if(session: Session, changes: "Sequence[str]", as_json: bool) -> None:
     click.echo(f"{_number(found.after.failures_tolerated)} after.")
     if found.refused is not None:
         click.echo(f"\nIt would be refused: {found.refused}.")
+    for each in found.recoveries:
+        click.echo("\n" + _recovery(each, zone))
     if found.after.windows:
         click.echo()
         click.echo(_windows(_tightest(found.after.windows), zone))
+
+
+def _recovery(each: "Recovers", zone: "ZoneInfo") -> str:
+    said = (
+        f"If {each.collector} fails, its slot of {when_text(each.missed, zone)} is missed, "
+        f"and that is seen by {when_text(each.noticed, zone)}."
+    )
+    if each.restarts:
+        times = ", ".join(when_text(at, zone) for at in each.restarts)
+        said += f" It is begun again by {times}, until it works."
+    else:
+        said += " Nothing but its own slots brings it back."
+    if each.short is not None and each.until is not None:
+        said += f" {each.short} does not hold that until {when_text(each.until, zone)}."
+    elif each.restarts:
+        said += " All quotas hold that."
+    return said
 
 
 def _verdict(state: "PlanState") -> str:
@@ -90,11 +115,18 @@ def _verdict(state: "PlanState") -> str:
             f"Overcommitted: what the {state.protected} protected collectors may take does not "
             "fit, even if none fails."
         )
-    holds = "The plan holds" if state.state == "holds" else "Overcommitted"
+    holds = "Overcommitted" if state.state == "overcommitted" else _HOLDS[state.state]
     return (
-        f"{holds}: of {state.protected} protected collectors any {state.failures_tolerated} may "
+        f"{holds}: any {state.failures_tolerated} of {state.protected} protected collectors may "
         f"fail in one window, and {wanted}."
     )
+
+
+_HOLDS = {
+    "armed": "The plan holds, and is armed",
+    "arming": "The plan holds, and is not armed yet",
+    "holds": "The plan holds",
+}
 
 
 def _number(failures: int | None) -> str:

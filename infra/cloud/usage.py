@@ -67,7 +67,8 @@ def usage(api: Api, region: str, now: datetime) -> Usage:
         listed = threads.map(partial(_listed, api, region, now), _LISTS)
         found = readings(counted, dict(zip(asked, answers, strict=True)))
         found.update(zip(_LISTS, listed, strict=True))
-    return usage_of(api.project, region, now, given, found)
+    told = {name: found.get(name, Unknown("no API tells it")) for name in given}
+    return usage_of(api.project, region, now, given, told)
 
 
 def usage_of(

@@ -1,24 +1,20 @@
 """The collectors of a node, as whoever calls them needs them: ticks, slots, chunks."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.collecting import slots
-from shared.collecting.work import step_of
-from shared.ha.collectors import Collectors
+from shared.ha.collectors import MIB, Caps, Collector, Collectors
 from shared.ha.planner import ATTEMPTS
 from shared.store.protocol import Store
-from shared.work.engine import Budget, Engine, Kind, Outcome
-from shared.work.jobs import Job
+from shared.work.engine import Engine, Kind, Outcome
+from shared.work.jobs import Job, Spending
 
 AGAIN_AFTER = timedelta(minutes=2)
 """A slot that failed is tried again so much later, `ATTEMPTS` times in all: a service that was away
 for a moment is back by then, and one that is away for longer is not beset."""
-
-
-_ENDING = 3
-"""Documents that the end of a run writes: its own, and packs of raws."""
 
 
 @dataclass(slots=True)
@@ -34,16 +30,18 @@ class Collecting:
         """The names of the tasks that are due now. Raises `StoreError` or `QueueError`."""
         return slots.tick(self.engine.queue, self.config(), self.clock())
 
-    def call(self, id: str, slot: datetime | None, token: int | None) -> Outcome | None:
+    def call(
+        self, id: str, slot: datetime | None, token: int | None, again: int = 0
+    ) -> Outcome | None:
         """What a task asks for; None if it says neither a slot nor a token."""
         if slot is not None:
-            return self.begin(id, slot)
+            return self.begin(id, slot, again)
         return self.run(id, token) if token is not None else None
 
-    def begin(self, id: str, slot: datetime) -> Outcome:
-        """Runs the first chunk of a slot. Raises `StoreError`: it shall be called again."""
-        collector = self.config().collectors.get(id)
-        return self.engine.begin(id, slots.beginning(collector, id, slot))
+    def begin(self, id: str, slot: datetime, again: int = 0) -> Outcome:
+        """Runs the first chunk of a slot. again: the number of the restart, of one that failed.
+        Raises `StoreError`: it shall be called again."""
+        return self.engine.begin(id, slots.beginning(self.config(), id, slot, again))
 
     def run(self, id: str, token: int) -> Outcome:
         """Runs a later one."""
@@ -54,17 +52,54 @@ class Collecting:
         return held.document if held is not None else None
 
 
-def kind(config: Callable[[], Collectors]) -> Kind:
-    """Of the jobs of collectors."""
+def spending(caps: Caps) -> Spending:
+    """What a slot may take, as runs count it."""
+    return Spending(
+        seconds=caps.seconds,
+        reads=caps.reads,
+        writes=caps.writes,
+        chunks=caps.chunks,
+        sent=int(caps.megabytes * MIB),
+        object_writes=caps.object_writes,
+        object_reads=caps.object_reads,
+        object_sent=caps.object_megabytes * MIB,
+    )
 
-    def caps(job: Job) -> Budget | None:
-        collector = config().collectors.get(str(job.spec["collector"]))
+
+def caps_for(took: Spending) -> Caps:
+    """That would have been enough for what a slot took."""
+    return Caps(
+        reads=max(took.reads, 10),
+        writes=max(took.writes, 5),
+        seconds=max(math.ceil(took.seconds), 5),
+        chunks=max(took.chunks, 1),
+        megabytes=max(took.sent / MIB, 0.001),
+        object_writes=took.object_writes,
+        object_reads=took.object_reads,
+        object_megabytes=math.ceil(took.object_sent / MIB),
+    )
+
+
+def kind(config: Callable[[], Collectors], exceeded: Callable[[str, Caps], None]) -> Kind:
+    """Of the jobs of collectors. exceeded: is told of one that took more than it may, and what."""
+
+    def configured(job: Job) -> Collector | None:
+        return config().collectors.get(str(job.spec["collector"]))
+
+    def caps(job: Job) -> Spending | None:
+        collector = configured(job)
+        return spending(collector.caps) if collector is not None else None
+
+    def until(job: Job) -> datetime | None:
+        collector = configured(job)
         if collector is None:
             return None
-        had = collector.caps
-        # It ends while one step, and what ends a run, still fit.
-        writes = max(1, had.writes - step_of(had) - _ENDING)
-        return Budget(seconds=had.seconds, reads=had.reads, writes=writes)
+        return slots.began(job) + timedelta(seconds=collector.run_limit)
+
+    def ended(job: Job) -> None:
+        may = caps(job)
+        if may is not None and may.exceeded_by(job.progress):
+            exceeded(str(job.spec["collector"]), caps_for(job.progress))
 
     return Kind(
         family=slots.FAMILY,
@@ -72,5 +107,7 @@ def kind(config: Callable[[], Collectors]) -> Kind:
         tries=ATTEMPTS,
         pause=lambda _: AGAIN_AFTER,
         caps=caps,
+        until=until,
+        ended=ended,
         rests=lambda job: slots.looked_after(config(), job),
     )

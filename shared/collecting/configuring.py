@@ -9,9 +9,9 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from shared.ha.changes import Change, Hypothesis, what_if
-from shared.ha.collectors import COLLECTORS, Collectors
+from shared.ha.collectors import COLLECTORS, Caps, Collectors, larger
 from shared.ha.planner import Pool
-from shared.store.protocol import Conflict, Store
+from shared.store.protocol import Conflict, Damaged, Store
 
 
 def apply(
@@ -19,23 +19,67 @@ def apply(
     changes: Sequence[Change],
     pool: Callable[[], Pool],
     clock: Callable[[], datetime],
+    *,
+    anew: bool = False,
 ) -> Hypothesis:
     """Makes the changes, one after another, all or none, and gives what they led to.
+
+    anew: what is there may be damaged, since nothing of it is kept.
 
     `Overcommitted` if they would leave no plan. `BadChange`, `BadCollector`, `BadSchedule`.
     Whatever is raised, nothing was changed; but after `StoreUnavailable` it may have been.
     """
     while True:
-        held = store.read(Collectors, COLLECTORS)
-        config = held.document if held else Collectors()
+        config, over = _held(store, anew)
         found = what_if(config, changes, pool(), clock())
         if found.refused is not None:
             raise found.refused
         if found.changed == config:
             return found
-        written = replace(found.changed, generation=config.generation + 1)
         try:
-            store.write(COLLECTORS, written, over=held.version if held else None)
+            store.write(COLLECTORS, _generation(config, found.changed), over=over)
         except Conflict:
             continue
         return found
+
+
+def _held(store: Store, anew: bool) -> tuple[Collectors, str | None]:
+    try:
+        held = store.read(Collectors, COLLECTORS)
+    except Damaged as error:
+        if not anew:
+            raise
+        return Collectors(), error.version
+    return (held.document, held.version) if held is not None else (Collectors(), None)
+
+
+def _generation(before: Collectors, after: Collectors) -> Collectors:
+    """The next one, which all have that are not as they were."""
+    number = max(before.generation, *(c.generation for c in before.collectors.values()), 0) + 1
+    made = {
+        id: collector
+        if collector == before.collectors.get(id)
+        else replace(collector, generation=number)
+        for id, collector in after.collectors.items()
+    }
+    return replace(after, collectors=made, generation=number)
+
+
+def note_measured(store: Store, id: str, took: Caps) -> None:
+    """A slot took more than it may: from now on it is planned with that. Raises `StoreError`."""
+    while True:
+        held = store.read(Collectors, COLLECTORS)
+        if held is None or id not in held.document.collectors:
+            return
+        config = held.document
+        known = larger(config.caps_of(id), took)
+        if known == config.caps_of(id):
+            return
+        made = replace(
+            config, measured={**config.measured, id: known}, generation=config.generation + 1
+        )
+        try:
+            store.write(COLLECTORS, made, over=held.version)
+        except Conflict:
+            continue
+        return

@@ -1,14 +1,17 @@
 """What a node may spend, and what it spends besides its collectors."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from shared.ha.allowances import Allowance
-from shared.ha.collectors import Vector
+from shared.ha.collectors import GB, GIB, GIB_OF_WORK, Vector
+from shared.ha.ledger import ENOUGH, Ledger
 from shared.ha.planner import Pool
+from shared.work.jobs import Spending
 
 FREE_TIER = Path(__file__).with_name("free_tier.json")
 """Made from `infra/quotas.yaml` by `make schemas`, since functions get nothing of `infra`."""
@@ -49,9 +52,30 @@ def free_tier() -> Mapping[str, Allowance]:
     return msgspec.json.decode(FREE_TIER.read_bytes(), type=dict[str, Allowance])
 
 
-def pool_of(phones: int, used: Vector) -> Pool:
-    """phones: that are paired. used: of each allowance in its window, as far as is known."""
-    forecast = dict(QUESTIONS)
+def pool_of(phones: int, ledger: Ledger | None, now: datetime) -> Pool:
+    """phones: that are paired. ledger: what is known of what was used; nothing was if None."""
+    usual = dict(QUESTIONS)
     for name, amount in PHONE.items():
-        forecast[name] = forecast.get(name, 0.0) + phones * amount
-    return Pool(free_tier(), used, forecast, WATCH)
+        usual[name] = usual.get(name, 0.0) + phones * amount
+    if ledger is None:
+        return Pool(free_tier(), {}, usual, WATCH)
+    used = ledger.used_by(free_tier(), now)
+    # What watching takes is in what was counted besides runs.
+    watch = WATCH if len(ledger.days) < ENOUGH else {}
+    return Pool(free_tier(), used, ledger.forecast(usual), watch, ledger.known)
+
+
+def vector_of(spent: Spending) -> dict[str, float]:
+    """What runs took, in the units of allowances."""
+    return {
+        "firestore.reads": spent.reads,
+        "firestore.writes": spent.writes,
+        "firestore.stored": spent.sent / GIB,
+        "run.requests": spent.chunks,
+        "run.vcpu_seconds": spent.seconds,
+        "run.gib_seconds": spent.seconds * GIB_OF_WORK,
+        "tasks.operations": 2 * spent.chunks,
+        "storage.class_a": spent.object_writes,
+        "storage.class_b": spent.object_reads,
+        "storage.stored": spent.object_sent / GB,
+    }

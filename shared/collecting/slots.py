@@ -16,6 +16,7 @@ FAMILY = "collector"
 """Of the control documents of collectors, and how a task's body and name say them."""
 WORK = "collect"
 
+_NO_LIMIT = 10**9
 LOOK_BACK = timedelta(minutes=3)
 """A tick sees slots so long ago: one before it may have been late, or lost. A name is accepted
 once, so that a slot seen twice is one task. What is older a restart makes up for."""
@@ -27,7 +28,7 @@ def due(config: Collectors, now: datetime) -> Iterator[tuple[str, datetime]]:
     What an outage of the ticks made late is one slot: each asks for all that is new.
     """
     for id, collector in config.collectors.items():
-        if collector.paused:
+        if collector.paused or config.is_held(id, now):
             continue
         slots = collector.slots
         slot = slots.last(now, offset_of(id, slots))
@@ -51,8 +52,10 @@ def tick(queue: Queue, config: Collectors, now: datetime) -> list[str]:
 def slot_task(id: str, slot: datetime, again: int = 0) -> Task:
     """again: the number of the restart, whose name must be another."""
     micros = to_micros(slot)
-    name = f"{FAMILY}-{id}-{micros}"
-    return Task(f"{name}-r{again}" if again else name, "work", {FAMILY: id, "slot": micros})
+    name, body = f"{FAMILY}-{id}-{micros}", dict[str, str | int]({FAMILY: id, "slot": micros})
+    if not again:
+        return Task(name, "work", body)
+    return Task(f"{name}-r{again}", "work", {**body, "again": again})
 
 
 _NAME = re.compile(rf"{FAMILY}-(.+)-(?:[0-9]{{15,}}(?:-r[0-9]+)?|[0-9]+-[0-9a-f]{{12}})")
@@ -65,26 +68,37 @@ def collector_in(task: str) -> str | None:
 
 
 def beginning(
-    collector: Collector | None, id: str, slot: datetime
+    config: Collectors, id: str, slot: datetime, again: int
 ) -> Callable[[Job | None, datetime], Job | Outcome]:
     """What the engine is to claim for a slot: the collector's job begun anew, with its cursor.
 
-    collector: as it is configured now; None if there is none of that id any more. A slot is begun
-    once, and never after a later one.
+    config: of now. A slot is begun once, and never after a later one; but one that failed once more
+    by each restart. That a run before it ended
+    without a word stays known until somebody was told.
     """
 
     def begun(job: Job | None, now: datetime) -> Job | Outcome:
+        collector = config.collectors.get(id)
         if collector is None:
             return "gone"
-        if collector.paused:
+        if collector.paused or config.is_held(id, now):
             return "stopped"
-        spec = {"collector": id, "slot": to_micros(slot)}
+        spec = {
+            "collector": id,
+            "slot": to_micros(slot),
+            "began": to_micros(now),
+            "generation": collector.generation,
+            "again": again,
+        }
         if job is None:
             return Job(work=WORK, title=id, created=now, changed=now, spec=spec, begun=1)
-        if slot <= slot_of(job):
+        if slot < slot_of(job) or (slot == slot_of(job) and not _is_retried(job, again)):
             return "stale"
         if job.is_held(now):
             return "taken"
+        stuck = job.spec["slot"] if job.state == "running" else job.spec.get("stuck")
+        if stuck is not None:
+            spec["stuck"] = stuck
         return replace(
             job,
             spec=spec,
@@ -100,9 +114,36 @@ def beginning(
     return begun
 
 
+def _is_retried(job: Job, again: int) -> bool:
+    return job.state == "failed" and again > int(job.spec.get("again", 0))
+
+
 def slot_of(job: Job) -> datetime:
     """The slot that was begun last."""
     return from_micros(int(job.spec["slot"]))
+
+
+def began(job: Job) -> datetime:
+    """When that slot was begun."""
+    return from_micros(int(job.spec.get("began", job.spec["slot"])))
+
+
+def generation_of(job: Job) -> int | None:
+    """With which the run that ended well last was begun; None if there was none."""
+    generation = job.spec.get("generation")
+    return int(generation) if job.state == "done" and generation is not None else None
+
+
+def stuck_in(job: Job) -> datetime | None:
+    """The slot of an earlier run that ended without a word, of which nobody was told yet."""
+    stuck = job.spec.get("stuck")
+    return from_micros(int(stuck)) if stuck is not None else None
+
+
+def unstuck(job: Job) -> Job:
+    """The same once somebody was told."""
+    spec = {name: value for name, value in job.spec.items() if name != "stuck"}
+    return replace(job, spec=spec)
 
 
 def looked_after(config: Collectors, job: Job) -> datetime | None:
@@ -111,9 +152,9 @@ def looked_after(config: Collectors, job: Job) -> datetime | None:
     collector = config.collectors.get(str(job.spec["collector"]))
     if collector is None or collector.paused:
         return None
-    if job.state == "failed":
+    if job.state == "failed" or stuck_in(job) is not None:
         return job.changed
-    return _promised(collector, str(job.spec["collector"]), slot_of(job))
+    return promised(collector, str(job.spec["collector"]), slot_of(job))
 
 
 def enrolled(id: str, collector: Collector, job: Job | None, now: datetime) -> Job:
@@ -123,7 +164,7 @@ def enrolled(id: str, collector: Collector, job: Job | None, now: datetime) -> J
     """
     token = job.token + 1 if job is not None else 0
     spec = {"collector": id, "slot": to_micros(now)}
-    due = None if collector.paused else _promised(collector, id, now)
+    due = None if collector.paused else promised(collector, id, now)
     return Job(
         work=WORK, title=id, created=now, changed=now, spec=spec, state="done", token=token, due=due
     )
@@ -131,7 +172,7 @@ def enrolled(id: str, collector: Collector, job: Job | None, now: datetime) -> J
 
 def rescheduled(id: str, collector: Collector, job: Job, now: datetime) -> Job:
     """The same of one that goes on after a pause, or by another schedule."""
-    due = None if collector.paused else _promised(collector, id, max(now, slot_of(job)))
+    due = None if collector.paused else promised(collector, id, max(now, slot_of(job)))
     return replace(job, due=due)
 
 
@@ -140,7 +181,7 @@ def retired(job: Job) -> Job:
     return replace(job, state="cancelled", token=job.token + 1, lease=None, due=None)
 
 
-def _promised(collector: Collector, id: str, after: datetime) -> datetime:
-    """When the first slot after then, and its grace, are over."""
-    slots = collector.slots
-    return slots.next(after, offset_of(id, slots)) + timedelta(seconds=collector.grace)
+def promised(collector: Collector, id: str, after: datetime) -> datetime:
+    """When the first slot after then should have been begun."""
+    slots, patience = collector.slots, min(collector.grace, collector.start_limit or _NO_LIMIT)
+    return slots.next(after, offset_of(id, slots)) + timedelta(seconds=patience)

@@ -133,8 +133,9 @@ class JobState(Struct, frozen=True, kw_only=True):
     done, total: bytes; total is null while it is not known. rate: bytes a second, so far. left,
     seconds: what it will take, and took. doing: what was being read. new, known: records by kind
     that were added, or were here already. unread: files that no source reads, by the end of their
-    names. retry: when it is tried again, after an error. stuck: it should go on, and nobody is at
-    it. fix: what to do, unless all is well.
+    names. retry: when it is tried again, after an error. paced, paced_by: until when it waits since
+    nothing is left of a quota for it, and why; done_by: when it will be done at that pace. stuck:
+    it should go on, and nobody is at it. fix: what to do, unless all is well.
     """
 
     job: str
@@ -155,6 +156,9 @@ class JobState(Struct, frozen=True, kw_only=True):
     unread: dict[str, int]
     error: str | None
     retry: Instant | None
+    paced: Instant | None
+    paced_by: str | None
+    done_by: Instant | None
     stuck: bool
     fix: str | None
 
@@ -317,12 +321,16 @@ class QuotaWindow(Struct, frozen=True, kw_only=True):
 class PlanState(Struct, frozen=True, kw_only=True):
     """Whether the quotas hold what is protected, and how many failures besides.
 
-    state: `holds` if `tolerate` failures fit, else `overcommitted`. failures_tolerated: how many
+    state: `overcommitted` unless `tolerate` failures fit; `armed` if the plan is a promise, since
+    all has run as it is configured now and somebody looks after it; `arming` while `lacks` says
+    what is missing for that; `holds` of one that is only supposed. failures_tolerated: how many
     collectors may fail in one window, whichever they are; null if not even none fits. protected:
-    how many there are. windows: the tightest first.
+    how many there are. held: who has to wait now, and why. windows: the tightest first.
     """
 
-    state: Literal["holds", "overcommitted"]
+    state: Literal["armed", "arming", "holds", "overcommitted"]
+    lacks: list[str]
+    held: str | None
     generation: int
     made: Instant
     tolerate: int
@@ -331,12 +339,77 @@ class PlanState(Struct, frozen=True, kw_only=True):
     windows: list[QuotaWindow]
 
 
+class Recovers(Struct, frozen=True, kw_only=True):
+    """What would be done about a collector that fails.
+
+    missed: its first slot that is not done. noticed: when that is seen, at the latest. restarts:
+    when it is begun again until it works, at the latest, besides its own slots. short: the quota
+    that does not hold that, and until: how long; null if all do.
+    """
+
+    collector: str
+    missed: Instant
+    noticed: Instant
+    restarts: list[Instant]
+    short: str | None
+    until: Instant | None
+
+
 class WhatIf(Struct, frozen=True, kw_only=True):
-    """What would come of a change that was not made. refused: why it would not be allowed."""
+    """What would come of a change that was not made, and of failures. refused: why the change would
+    not be allowed. recoveries: of those that fail, in the order in which they are begun again."""
 
     before: PlanState | None
     after: PlanState
     refused: str | None
+    recoveries: list[Recovers]
+
+
+class PhoneState(Struct, frozen=True, kw_only=True):
+    """A phone. last: report. battery: 0 to 1, then. quiet: since when it should have been heard of;
+    null if it is as usual."""
+
+    device: str
+    name: str
+    last: Instant
+    battery: float | None
+    quiet: Instant | None
+
+
+class QuotaUse(Struct, frozen=True, kw_only=True):
+    """How much of an allowance is used, and reserved until its window ends, of what there is."""
+
+    quota: str
+    used: float
+    reserved: float
+    capacity: float
+    unit: str
+    end: Instant
+
+
+class StatusState(Struct, frozen=True, kw_only=True):
+    """How all is at a glance.
+
+    well: whether nothing below needs anybody. watched: when somebody looked last; null if nobody
+    ever did. plan, lacks, held: as in the plan. silent: since when most collectors are not heard
+    of. collectors: how many there are of each state; troubles: those that are not well. phones:
+    those that are watched. jobs: that have not ended well. quotas: the tightest of the windows that
+    go on. untold: alerts that were not delivered yet.
+    """
+
+    well: bool
+    at: Instant
+    watched: Instant | None
+    plan: Literal["armed", "arming", "holds", "overcommitted"]
+    lacks: list[str]
+    held: str | None
+    silent: Instant | None
+    collectors: dict[str, int]
+    troubles: list[CollectorState]
+    phones: list[PhoneState]
+    jobs: list[JobState]
+    quotas: list[QuotaUse]
+    untold: int
 
 
 ANSWERS = (
@@ -362,5 +435,6 @@ ANSWERS = (
     Applied,
     PlanState,
     WhatIf,
+    StatusState,
 )
 """Every answer that a command prints, for the generator of `schemas/`."""

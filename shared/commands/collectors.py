@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,9 +10,10 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
+from shared.collecting.books import ledger_of
 from shared.collecting.pool import free_tier, pool_of
+from shared.collecting.reports import paired
 from shared.collecting.slots import FAMILY, enrolled, rescheduled, retired, slot_of
-from shared.commands.access import access_of
 from shared.commands.answers import (
     Applied,
     CollectorIs,
@@ -20,14 +21,17 @@ from shared.commands.answers import (
     PlanState,
     QuotaUser,
     QuotaWindow,
+    Recovers,
     WhatIf,
 )
 from shared.commands.errors import Refused
 from shared.ha.changes import (
     BadChange,
     Change,
+    Failure,
     find,
     read_change,
+    read_failure,
     with_collector,
     without_collector,
 )
@@ -44,7 +48,10 @@ from shared.ha.collectors import (
     offset_of,
 )
 from shared.ha.planner import Line, Overcommitted, Plan, Pool, plan, users
+from shared.ha.recovering import Recovering, recoveries
 from shared.ha.schedules import BadSchedule
+from shared.ha.watching import WATCHED, Watched
+from shared.model.profile import PROFILE, Profile
 from shared.node import Node
 from shared.services.protocol import BadOptions, Service
 from shared.store.changing import current
@@ -223,11 +230,12 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
                 **_members(declared),
                 created=held.created if held else now,
                 sealed=held.sealed if held else None,
+                generation=held.generation if held else 0,
             )
             made = with_collector(made, checked_id(id), kept)
         return made
 
-    found = _apply(node, [applied])
+    found = _apply(node, [applied], anew=True)
     after = found.collectors
     there = before.collectors
     for id in there.keys() - after.keys():
@@ -305,10 +313,10 @@ def _check_options(services: Services, id: str, declared: Declared) -> None:
         raise Refused(f"{id}: {error}") from None
 
 
-def _apply(node: Node, changes: Sequence[Change]) -> Collectors:
-    """What is configured afterwards. `Refused`."""
+def _apply(node: Node, changes: Sequence[Change], *, anew: bool = False) -> Collectors:
+    """What is configured afterwards. `Refused`. anew: nothing of what was is kept."""
     try:
-        found = configuring.apply(node.store, changes, lambda: pool(node), node.clock)
+        found = configuring.apply(node.store, changes, lambda: pool(node), node.clock, anew=anew)
     except Overcommitted as refused:
         raise Refused(overcommitted_text(refused)) from refused
     except (BadChange, BadCollector, BadSchedule) as error:
@@ -319,35 +327,114 @@ def _apply(node: Node, changes: Sequence[Change]) -> Collectors:
 
 # The plan
 
+LOOKED_WITHIN = timedelta(minutes=35)
+"""Three sweeps in the cloud: who looks less often than that does not look."""
+
 
 def pool(node: Node) -> Pool:
-    phones = sum(device.current is not None for device in access_of(node).devices.values())
-    return pool_of(phones, {})
+    ledger = ledger_of(node.store) if node.settings.firestore is not None else None
+    return pool_of(paired(node.store), ledger, node.clock())
+
+
+def plan_of(node: Node, config: Collectors) -> Plan:
+    return plan(config, pool(node), node.clock())
 
 
 def plan_state(node: Node) -> PlanState:
-    config = config_of(node)
-    return _plan_state(plan(config, pool(node), node.clock()), config)
+    config, now = config_of(node), node.clock()
+    made = _plan_state(plan_of(node, config), config, now)
+    lacks = lacks_of(watched_of(node), config, now)
+    if made.state == "holds":
+        made = replace(made, state="arming" if lacks else "armed")
+    return replace(made, lacks=lacks)
+
+
+def watched_of(node: Node) -> Watched:
+    return current(node.store, WATCHED, Watched())
+
+
+def is_looked_after(watched: Watched, now: datetime) -> bool:
+    return watched.swept is not None and now - watched.swept <= LOOKED_WITHIN
+
+
+def lacks_of(watched: Watched, config: Collectors, now: datetime) -> list[str]:
+    """What is missing for the plan to be a promise."""
+    if not is_looked_after(watched, now):
+        since = f" since {watched.swept:%Y-%m-%d %H:%M} UTC" if watched.swept else ""
+        return [f"nobody looks after the collectors{since}: does the node run?"]
+    arming = watched.arming
+    if arming is None or arming.generation != config.generation:
+        return ["what was changed is looked at within the next minutes"]
+    return list(arming.lacks)
 
 
 def what_if(node: Node, texts: Sequence[str]) -> WhatIf:
-    """What would come of changes, which are not made. `Refused` for words that say none."""
-    config = config_of(node)
+    """What would come of changes, which are not made, and of failures. `Refused` for words that say
+    neither."""
+    config, now = config_of(node), node.clock()
+    zone = current(node.store, PROFILE, Profile()).tzinfo()
     try:
-        changes = [read_change(text, free_tier()) for text in texts]
-        found = hypothesis(config, changes, pool(node), node.clock())
+        failures = [failure for text in texts if (failure := read_failure(text)) is not None]
+        changes = [read_change(text, free_tier()) for text in texts if read_failure(text) is None]
+        found = hypothesis(config, changes, pool(node), now)
+        recovering = [
+            _recovers(each)
+            for at, ids in _together(failures, now.astimezone(zone))
+            for each in recoveries(found.changed, found.after, ids, at, sweeps_each(node))
+        ]
     except (BadChange, BadCollector, BadSchedule) as error:
         raise Refused(str(error)) from error
     return WhatIf(
-        before=_plan_state(found.before, config) if found.before is not None else None,
-        after=_plan_state(found.after, found.changed),
+        before=_plan_state(found.before, config, now) if found.before is not None else None,
+        after=_plan_state(found.after, found.changed, now),
         refused=overcommitted_text(found.refused) if found.refused is not None else None,
+        recoveries=recovering,
     )
 
 
-def _plan_state(made: Plan, config: Collectors) -> PlanState:
+def sweeps_each(node: Node) -> timedelta:
+    """How often somebody looks after collectors."""
+    return timedelta(seconds=30) if node.settings.firestore is None else timedelta(minutes=10)
+
+
+def _together(failures: Sequence[Failure], now: datetime) -> list[tuple[datetime, list[str]]]:
+    """Those that fail at one time. now: in the zone of the owner, whose clock they name."""
+    found = dict[datetime, list[str]]()
+    for failure in failures:
+        at = now
+        if failure.clock is not None:
+            hour, minute = failure.clock
+            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            at = at if at >= now else at + timedelta(days=1)
+        found.setdefault(at.astimezone(UTC), []).append(failure.collector)
+    return sorted(found.items())
+
+
+def _recovers(each: Recovering) -> Recovers:
+    return Recovers(
+        collector=each.collector,
+        missed=each.missed,
+        noticed=each.noticed,
+        restarts=list(each.restarts),
+        short=each.short,
+        until=each.lasting,
+    )
+
+
+def held_text(config: Collectors, now: datetime) -> str | None:
+    """Who has to wait now, and why."""
+    held = config.held
+    if held is None or now >= held.until:
+        return None
+    who = "all collectors wait" if held.level == "protected" else "best-effort collectors wait"
+    return f"{who} until {held.until:%Y-%m-%d %H:%M} UTC: {held.dimension} is nearly used up"
+
+
+def _plan_state(made: Plan, config: Collectors, now: datetime) -> PlanState:
     return PlanState(
         state=made.state,
+        lacks=[],
+        held=held_text(config, now),
         generation=made.generation,
         made=made.made,
         tolerate=made.tolerate,

@@ -75,6 +75,7 @@ def state_of(id: str, job: Job, now: datetime) -> JobState:
     total = progress.total if place is None or place.stage != "find" else None
     left = progress.left if job.state in UNFINISHED and total else None
     stuck = _is_stuck(job, now)
+    paced = job.paced if job.state in UNFINISHED and job.paced and now < job.paced.until else None
     return JobState(
         job=id,
         title=job.title,
@@ -94,6 +95,9 @@ def state_of(id: str, job: Job, now: datetime) -> JobState:
         unread=place.unread if place is not None else {},
         error=job.last_error,
         retry=goes_on(job, now),
+        paced=paced.until if paced is not None else None,
+        paced_by=paced.why if paced is not None else None,
+        done_by=paced.done if paced is not None else None,
         stuck=stuck,
         fix=_fix(id, job, stuck=stuck),
     )

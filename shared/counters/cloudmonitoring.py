@@ -17,7 +17,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
-from shared.counters.metrics import Answer, Query, Series, late, queries, readings, refused
+from shared.counters.metrics import LATE, Answer, Query, Series, queries, readings, refused
 from shared.counters.protocol import Reading, Unknown
 from shared.ha.allowances import Allowance
 
@@ -63,8 +63,9 @@ class CloudMonitoring:
                         answers.update(found)
         return readings(asked, answers)
 
-    def late(self, name: str) -> timedelta:
-        return late(name)
+    @property
+    def late(self) -> timedelta:
+        return LATE
 
     def _headers(self) -> dict[str, str] | Unknown:
         if self._is_open:

@@ -17,10 +17,9 @@ from shared.ha.allowances import BYTES, Allowance, Window, began
 _MINUTE = timedelta(minutes=1)
 _SEEN_WITHIN = timedelta(days=2)
 """How old the newest measure of a stock may be: those of buckets come once a day."""
-_SOON = timedelta(minutes=5)
-"""After which the others are there: taken each minute, they are seen at most four later."""
-_API_SOON = timedelta(minutes=31)
-"""The same of requests to an API, which are seen half an hour later."""
+LATE = timedelta(minutes=5)
+"""After which the others are there: taken each minute, they are seen at most four later. Only what
+is read of secrets is seen half an hour later."""
 
 _LONGEST_REASON = 160
 
@@ -38,7 +37,6 @@ class Metric(NamedTuple):
     where: str = ""
     stock: bool = False
     by: str = ""
-    late: timedelta = _SOON
 
 
 class Query(NamedTuple):
@@ -85,7 +83,7 @@ def _run(type: str, where: str = "") -> Metric:
 
 
 def _stock(type: str) -> Metric:
-    return Metric(type, stock=True, late=_SEEN_WITHIN)
+    return Metric(type, stock=True)
 
 
 _OBJECTS = Metric("storage.googleapis.com/api/request_count", by="method")
@@ -117,7 +115,6 @@ _METRICS: Mapping[str, tuple[Metric, ...]] = {
             'resource.labels.service="secretmanager.googleapis.com" AND '
             "resource.labels.method="
             '"google.cloud.secretmanager.v1.SecretManagerService.AccessSecretVersion"',
-            late=_API_SOON,
         ),
     ),
     "pubsub.volume": (
@@ -147,13 +144,12 @@ def queries(asked: Mapping[str, Allowance]) -> list[Query]:
 
 
 def readings(asked: Mapping[str, Allowance], answers: Mapping[Query, Answer]) -> dict[str, Reading]:
-    """What the answers to `queries` of these come to."""
-    return {name: _reading(name, allowance, answers) for name, allowance in asked.items()}
-
-
-def late(name: str) -> timedelta:
-    """As `Counters.late`."""
-    return max((metric.late for metric in _METRICS.get(name, ())), default=timedelta(0))
+    """What the answers to `queries` of these come to; what no metric tells is left out."""
+    return {
+        name: _reading(name, allowance, answers)
+        for name, allowance in asked.items()
+        if name in _METRICS
+    }
 
 
 def refused(service: str, status: int, code: str, reason: str, message: str) -> Unknown:
@@ -188,8 +184,6 @@ _CLASSES: Mapping[str, Callable[[str], bool]] = {
 
 
 def _reading(name: str, allowance: Allowance, answers: Mapping[Query, Answer]) -> Reading:
-    if name not in _METRICS:
-        return Unknown("no API tells it")
     total = 0.0
     for metric in _METRICS[name]:
         answer = answers[Query(metric, allowance.window)]

@@ -8,7 +8,7 @@ from shared.ha.allowances import Allowance
 
 
 class Unknown(NamedTuple):
-    """It could not be asked, or nobody tells it; never to be taken for 0."""
+    """It cannot be said now; never to be taken for 0. why: in words."""
 
     why: str
 
@@ -24,12 +24,12 @@ class Counters(Protocol):
     def read(self, asked: Mapping[str, Allowance], now: datetime) -> Mapping[str, Reading]:
         """What was used of each of these since its window began, or is kept of a stock.
 
-        asked: by name. now: with a zone. All that was asked is in the answer, and one that is
-        unknown spoils no other. Takes seconds, never minutes.
+        asked: by name. now: with a zone. What nobody counts is left out; what cannot be asked is
+        unknown, and spoils no other. Never raises for either. Takes seconds, never minutes.
         """
         ...
 
-    def late(self, name: str) -> timedelta:
-        """How old the newest of what is counted may be: what was spent in the time before a reading
-        may be missing in it. 0 for what is not counted at all."""
+    @property
+    def late(self) -> timedelta:
+        """By how much counts may be behind."""
         ...

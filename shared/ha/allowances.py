@@ -52,8 +52,12 @@ def began(window: Window, now: datetime) -> datetime | None:
     """When the current day or month of the Pacific zone began, in UTC; None for a stock."""
     if window == "stock":
         return None
-    today = now.astimezone(PACIFIC).date()
-    return _midnight(today if window == "day" else today.replace(day=1))
+    return began_day(now) if window == "day" else _midnight(_today(now).replace(day=1))
+
+
+def began_day(now: datetime) -> datetime:
+    """The same of a day."""
+    return _midnight(_today(now))
 
 
 def ends(window: Window, now: datetime) -> datetime | None:
@@ -64,10 +68,14 @@ def ends(window: Window, now: datetime) -> datetime | None:
 
 def end_of(window: Recurring, now: datetime) -> datetime:
     """The same, of what comes again."""
-    today = now.astimezone(PACIFIC).date()
+    today = _today(now)
     if window == "day":
         return _midnight(today + timedelta(days=1))
     return _midnight((today.replace(day=1) + timedelta(days=LONGEST_MONTH)).replace(day=1))
+
+
+def _today(now: datetime) -> date:
+    return now.astimezone(PACIFIC).date()
 
 
 def _midnight(day: date) -> datetime:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,14 +19,23 @@ Change = Callable[[Collectors], Collectors]
 _LEVELS: tuple[Level, ...] = ("protected", "best-effort", "unprotected")
 _QUOTA = re.compile(r"([a-z]+\.[a-z][a-z_]*)=(\d+(?:\.\d+)?)")
 _CAP = re.compile(r"([a-z_]+)=(\d+(?:\.\d+)?)")
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _HOW = (
     "write it like 'mail every 1m', 'mail best-effort', 'mail writes=500', 'mail paused', "
-    "'mail removed', 'quota firestore.writes=10000' or 'tolerate 2'"
+    "'mail removed', 'quota firestore.writes=10000' or 'tolerate 2'; to see what a failure would "
+    "lead to, 'mail fails' or 'mail fails at 18:00'"
 )
 
 
 class BadChange(ValueError):
     """It is no change; the text says why, and what to write."""
+
+
+class Failure(NamedTuple):
+    """Of a collector. clock: hour and minute, when next; None for now."""
+
+    collector: str
+    clock: tuple[int, int] | None
 
 
 class Hypothesis(NamedTuple):
@@ -74,15 +83,40 @@ def read_change(text: str, allowances: Mapping[str, Allowance]) -> Change:
     raise BadChange(f"{text!r} is no change: {_HOW}")
 
 
+def read_failure(text: str) -> Failure | None:
+    """None for words that are about no failure. `BadChange`."""
+    words = text.split()
+    match words:
+        case [id, "fails"]:
+            return Failure(id, None)
+        case [id, "fails", "at", clock] if found := _CLOCK.fullmatch(clock):
+            return Failure(id, (int(found[1]), int(found[2])))
+        case [_, "fails", *_]:
+            raise BadChange(f"{text!r} says no time of day: {_HOW}")
+    return None
+
+
 def with_collector(config: Collectors, id: str, collector: Collector) -> Collectors:
     """Added, or in the place of the one of that id. `BadCollector` or `BadSchedule`."""
     check(id, collector)
-    return replace(config, collectors={**config.collectors, id: collector})
+    before, measured = config.collectors.get(id), config.measured
+    if before is None or (before.service, before.caps) != (collector.service, collector.caps):
+        measured = _but(measured, id)
+    collectors = {**config.collectors, id: collector}
+    return replace(config, collectors=collectors, measured=measured)
 
 
 def without_collector(config: Collectors, id: str) -> Collectors:
-    held = {key: value for key, value in config.collectors.items() if key != id}
-    return replace(config, collectors=held)
+    return replace(
+        config, collectors=_but(config.collectors, id), measured=_but(config.measured, id)
+    )
+
+
+V = TypeVar("V")
+
+
+def _but(held: Mapping[str, V], id: str) -> dict[str, V]:
+    return {key: value for key, value in held.items() if key != id}
 
 
 def find(config: Collectors, id: str) -> Collector:

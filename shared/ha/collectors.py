@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -26,7 +26,9 @@ Level = Literal["protected", "best-effort", "unprotected"]
 best-effort: runs of what is left, a few more tries. unprotected: runs of what is left."""
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_MIB, _GIB, _GB = 2**20, 2**30, 10**9
+MIB, GIB, GB = 2**20, 2**30, 10**9
+GIB_OF_WORK = 0.5
+"""Of memory that a function has which runs collectors and jobs."""
 
 Natural = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[int, Meta(ge=1)]
@@ -37,10 +39,10 @@ class BadCollector(ValueError):
 
 
 class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one slot may take at most, retries apart, as the plan counts it.
+    """What one slot may take at most, its tries together; the next slot goes on from there.
 
-    A run ends at its reads, writes and seconds, and the next slot goes on. It does not stop at the
-    others yet: large attachments may exceed those of objects.
+    A single thing that takes more by itself, as a mail with a large attachment, is taken all the
+    same, or nothing after it would ever come; the plan counts with what that took from then on.
 
     reads, writes: documents of the store. seconds: at work. chunks: calls of functions.
     megabytes: MiB of documents kept. object_writes, object_reads: operations on the bucket.
@@ -48,7 +50,7 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     """
 
     reads: Annotated[int, Meta(ge=10)] = 50
-    writes: Annotated[int, Meta(ge=10)] = 100
+    writes: Annotated[int, Meta(ge=5)] = 100
     seconds: Annotated[int, Meta(ge=5)] = 20
     chunks: Annotated[int, Meta(ge=1)] = 2
     megabytes: Annotated[float, Meta(gt=0)] = 1
@@ -61,15 +63,15 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
         return {
             "firestore.reads": self.reads,
             "firestore.writes": self.writes,
-            "firestore.stored": self.megabytes * _MIB / _GIB,
+            "firestore.stored": self.megabytes * MIB / GIB,
             "run.requests": self.chunks,
             "run.vcpu_seconds": self.seconds,
-            "run.gib_seconds": self.seconds * 0.5,
+            "run.gib_seconds": self.seconds * GIB_OF_WORK,
             # A task is added once, and called once.
             "tasks.operations": 2 * self.chunks,
             "storage.class_a": self.object_writes,
             "storage.class_b": self.object_reads,
-            "storage.stored": self.object_megabytes * _MIB / _GB,
+            "storage.stored": self.object_megabytes * MIB / GB,
         }
 
 
@@ -77,9 +79,10 @@ class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     """What an owner says of a collector: a configured service that runs on a schedule.
 
     service: its kind. schedule: as `schedules.schedule` reads it. zone: of a schedule by cron.
-    priority: of restarts, the smallest first. grace: seconds after a slot in which it may still be
-    done before it is late. start_limit: seconds after a slot in which its run must begin.
-    run_limit: seconds that a run may take in all. options: of the service. paused: its slots pass.
+    priority: of restarts, the smallest first. grace: seconds after a slot until it is late if
+    nothing was heard. start_limit: the same, where a run must begin sooner. run_limit: seconds that
+    a run may take in all, with its tries; then it is given up. options: of the service. paused: its
+    slots pass.
     """
 
     service: str
@@ -88,7 +91,7 @@ class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     level: Level = "protected"
     priority: Annotated[int, Meta(ge=0, le=1000)] = 100
     grace: Seconds = 600
-    start_limit: Seconds = 300
+    start_limit: Seconds | None = None
     run_limit: Seconds = 1_800
     caps: Caps = Caps()
     options: dict[str, Any] = {}
@@ -103,15 +106,33 @@ class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
 class Collector(
     Declared, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """The same as it is kept. sealed: its secret, under the master key."""
+    """The same as it is kept. sealed: its secret, under the master key. generation: of all that is
+    configured, when this was changed last."""
 
     created: Instant
     sealed: str | None = None
+    generation: int = 0
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """Runs that are held back since an allowance comes to its end.
+
+    level: `best-effort` for those and unprotected ones, `protected` for all. dimension: of which
+    allowance. since, until: when its next window begins; of a stock, when it is looked at again.
+    generation: of what was configured then.
+    """
+
+    level: Literal["best-effort", "protected"]
+    dimension: str
+    since: Instant
+    until: Instant
+    generation: int
 
 
 class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All of a node. tolerate: failures that must fit besides. quotas: allowances that are not as
-    the free tier has them. generation: grows with each change."""
+    the free tier has them. generation: grows with each change. measured: caps of those of which a
+    slot took more than it may. held: who has to wait, also after that is over."""
 
     SHAPE: ClassVar[int] = 1
 
@@ -119,6 +140,29 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tolerate: Annotated[int, Meta(ge=0, le=MOST)] = 1
     quotas: dict[str, float] = {}
     generation: int = 0
+    measured: dict[str, Caps] = {}
+    held: Held | None = None
+
+    def caps_of(self, id: str) -> Caps:
+        """That a plan counts with: what it may take, or what it took where that was more."""
+        declared = self.collectors[id].caps
+        return larger(declared, self.measured[id]) if id in self.measured else declared
+
+    def is_held(self, id: str, now: datetime) -> bool:
+        """Whether a collector may not run now, though its slot comes."""
+        return (
+            self.held is not None
+            and now < self.held.until
+            and (self.held.level == "protected" or self.collectors[id].level != "protected")
+        )
+
+
+def larger(one: Caps, other: Caps) -> Caps:
+    """Of each member the larger one."""
+    return Caps(**{name: max(getattr(one, name), getattr(other, name)) for name in _CAPS})
+
+
+_CAPS = Caps.__struct_fields__
 
 
 def checked_id(id: str) -> str:

@@ -6,14 +6,14 @@ recoveries fit", one dimension and window at a time. What a failure saves is not
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from shared.ha.allowances import Allowance, Recurring, Window, began, end_of
-from shared.ha.collectors import Collector, Collectors, Vector, offset_of
+from shared.ha.collectors import Caps, Collectors, Level, Vector, offset_of
 from shared.ha.schedules import Schedule
 
 MARGIN = 0.1
@@ -31,6 +31,8 @@ DAYS, MONTHS = 8, 2
 """Windows that are looked at: this one, which may be partly used, and those to come. Each day of a
 week is among them."""
 
+PROTECTED: tuple[Level, ...] = ("protected",)
+
 OVERHEAD: Vector = {
     "firestore.reads": 4,
     "firestore.writes": 4,
@@ -44,13 +46,15 @@ class Pool(NamedTuple):
     """allowances: by name. used: of each, since its window began; of a stock, what is kept.
 
     forecast: what reports and questions of people take, a day. watch: what looking after
-    collectors takes by itself, a day.
+    collectors takes by itself, a day. known: up to when `used` is known (None: up to now); what may
+    have been taken since is planned for as if it was still to come.
     """
 
     allowances: Mapping[str, Allowance]
     used: Vector
     forecast: Vector
     watch: Vector
+    known: datetime | None = None
 
 
 class Recovery(Struct, frozen=True):
@@ -93,9 +97,13 @@ class Line(Struct, frozen=True, kw_only=True):
         return max(0.0, self.need(failures) - self.capacity)
 
     @property
-    def left(self) -> float:
-        """For best-effort and unprotected runs, once all that is reserved is."""
-        return self.capacity - self.base
+    def whole(self) -> float:
+        """The allowance with its margin."""
+        return self.capacity / (1 - MARGIN)
+
+    def left(self, failures: int) -> float:
+        """For best-effort and unprotected runs and for imports, once what is reserved is."""
+        return self.capacity - self.need(failures)
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -117,6 +125,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def holds(self) -> bool:
         return self.failures_tolerated is not None and self.failures_tolerated >= self.wanted
+
+    def current(self, now: datetime) -> list[Line]:
+        """Of the windows that go on."""
+        return [line for line in self.lines if line.start <= now < line.end]
 
     @property
     def wanted(self) -> int:
@@ -146,8 +158,7 @@ class _Span(NamedTuple):
 
 def plan(config: Collectors, pool: Pool, now: datetime) -> Plan:
     """`BadSchedule` for a schedule that is none; any error means that there is no plan."""
-    active = _protected(config.collectors)
-    reckoned = [_Reckoned.of(id, collector) for id, collector in active]
+    reckoned = runners(config, PROTECTED)
     lines = list(_lines(config, pool, reckoned, now))
     tolerated = _least(line.tolerated for line in lines)
     lines.sort(key=lambda line: (-line.need(config.tolerate) / line.capacity, line.dimension))
@@ -156,7 +167,8 @@ def plan(config: Collectors, pool: Pool, now: datetime) -> Plan:
         made=now,
         tolerate=config.tolerate,
         protected=len(reckoned),
-        failures_tolerated=tolerated if lines else len(reckoned),
+        # Where nothing is protected nothing can be lacking.
+        failures_tolerated=tolerated if reckoned else 0,
         lines=tuple(lines),
     )
 
@@ -185,35 +197,37 @@ def check_change(before: Plan | None, after: Plan) -> None:
 _ROUNDING = 1e-9
 
 
-class _Reckoned(NamedTuple):
-    """A protected collector. slots, offset: when it runs. cap: of one run."""
+class Reckoned(NamedTuple):
+    """A collector. slots, offset: when it runs. cap: of one run."""
 
     id: str
     slots: Schedule
     offset: timedelta
     cap: Vector
 
-    @classmethod
-    def of(cls, id: str, collector: Collector) -> "_Reckoned":
-        slots = collector.slots
-        return cls(id, slots, offset_of(id, slots), collector.caps.vector())
+    def taken(self, start: datetime, end: datetime, dimension: str) -> float:
+        """By its slots of that time."""
+        return self.slots.count(start, end, self.offset) * self.cap.get(dimension, 0.0)
 
 
-def _protected(collectors: Mapping[str, Collector]) -> list[tuple[str, Collector]]:
-    return [
-        (id, collector)
-        for id, collector in sorted(collectors.items())
-        if collector.level == "protected" and not collector.paused
-    ]
+def runners(config: Collectors, levels: Collection[Level]) -> list[Reckoned]:
+    """What those of such a level run that are not paused, by name."""
+    found = []
+    for id, collector in sorted(config.collectors.items()):
+        if collector.level in levels and not collector.paused:
+            slots = collector.slots
+            cap = config.caps_of(id).vector()
+            found.append(Reckoned(id, slots, offset_of(id, slots), cap))
+    return found
 
 
 def _lines(
-    config: Collectors, pool: Pool, reckoned: Sequence[_Reckoned], now: datetime
+    config: Collectors, pool: Pool, reckoned: Sequence[Reckoned], now: datetime
 ) -> Iterator[Line]:
-    """Of each allowance that anything at all takes."""
+    """Of each allowance that collectors take of, if there are any."""
     shown = max(config.tolerate, _SHOWN)
-    touched = {name for each in reckoned for name in each.cap}
-    for span in _spans(now):
+    touched = Caps().vector() if config.collectors else {}
+    for span in _spans(now, pool.known):
         counts = [each.slots.count(span.start, span.end, each.offset) for each in reckoned]
         missed = _missed(reckoned, span, counts)
         for name in sorted(touched):
@@ -223,7 +237,7 @@ def _lines(
                 yield _line(name, amount, shown, span, pool, reckoned, counts, missed)
 
 
-def _missed(reckoned: Sequence[_Reckoned], span: _Span, counts: Sequence[int]) -> Sequence[int]:
+def _missed(reckoned: Sequence[Reckoned], span: _Span, counts: Sequence[int]) -> Sequence[int]:
     """Slots of the whole window, which an outage may have missed before now."""
     whole = began(span.window, span.start) if span.is_now else None
     if whole is None or whole == span.start:
@@ -237,7 +251,7 @@ def _line(
     shown: int,
     span: _Span,
     pool: Pool,
-    reckoned: Sequence[_Reckoned],
+    reckoned: Sequence[Reckoned],
     counts: Sequence[int],
     missed: Sequence[int],
 ) -> Line:
@@ -289,24 +303,32 @@ def _least(found: Iterable[int | None]) -> int | None:
     return least
 
 
-def _spans(now: datetime) -> Iterator[_Span]:
+def _spans(now: datetime, known: datetime | None) -> Iterator[_Span]:
     """The windows that a plan looks at. What is kept is planned for a day: what grows for weeks is
     seen to long before, by its owner."""
-    yield _Span("stock", now, now + timedelta(days=1), is_now=True)
+    since = min(now, known) if known is not None else now
+    yield _Span("stock", since, now + timedelta(days=1), is_now=True)
     recurring: tuple[tuple[Recurring, int], ...] = (("day", DAYS), ("month", MONTHS))
     for window, number in recurring:
-        start, is_now = now, True
+        start = max(since, began(window, now) or since)
+        is_now = True
         for _ in range(number):
             end = end_of(window, start)
             yield _Span(window, start, end, is_now)
             start, is_now = end, False
 
 
+def recovery_of(cap: Vector, missed: int = CATCH_UP) -> dict[str, float]:
+    """What an outage takes at most, besides the slots: of each allowance. missed: slots."""
+    names = {*cap, *OVERHEAD}
+    runs = ATTEMPTS + min(missed, CATCH_UP)
+    return {name: runs * cap.get(name, 0.0) + OVERHEAD.get(name, 0.0) for name in names}
+
+
 def users(line: Line, config: Collectors, most: int = 5) -> list[tuple[str, float]]:
     """Who takes most of it: its slots that are still to come."""
-    taken = []
-    for id, collector in _protected(config.collectors):
-        each = _Reckoned.of(id, collector)
-        slots = each.slots.count(line.start, line.end, each.offset)
-        taken.append((id, slots * each.cap.get(line.dimension, 0.0)))
+    taken = [
+        (each.id, each.taken(line.start, line.end, line.dimension))
+        for each in runners(config, PROTECTED)
+    ]
     return heapq.nlargest(most, taken, key=lambda user: user[1])

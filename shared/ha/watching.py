@@ -4,6 +4,9 @@ Two paths tell of a collector: its control document, which its runs write, and t
 knows the tasks that were added for it. Only when both are silent it is taken for late; when they
 disagree it is suspect, and left alone. When very many are late at once, whoever looks is suspected
 instead: there is one alert, and nothing is begun again.
+
+Each outage may take a few restarts, which the plan keeps free, once in each day of the quotas: what
+is used up is there again when the next day begins.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +16,12 @@ from typing import ClassVar, Literal, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.ha.collectors import Collector, Collectors, Level
+from shared.ha.allowances import began_day, end_of
+from shared.ha.arming import Arming
+from shared.ha.collectors import Collector, Collectors, Held, Level, offset_of
+from shared.ha.phones import Phone
 from shared.ha.planner import ATTEMPTS
+from shared.ha.silence import is_silence
 from shared.model.time import Instant
 
 WATCHED = "watched"
@@ -22,23 +29,40 @@ WATCHED = "watched"
 
 AGAIN_AFTER = timedelta(minutes=2)
 """Between two restarts of one collector, at least."""
+FAILED_AGAIN_AFTER = timedelta(minutes=10)
+"""Until one that failed is begun again, after the tries that belong to its slot; each time four
+times as long. One whose next slot comes before is left to that."""
 AWAY = 3
 """Sweeps that were left out, after which whoever sweeps was away."""
 
-SILENT_AT_LEAST, SILENT_SHARE = 3, 0.55
-"""So many, and such a part of all, that are late at once are a silence of everything."""
-
 _RESTARTS: Mapping[Level, int] = {"protected": ATTEMPTS, "best-effort": 3, "unprotected": 0}
-"""How often one that is late is begun again, until it was up again."""
+_LOST_AFTER = timedelta(minutes=5)
+"""How long a task may wait after its collector was due, until it is taken for lost."""
 
 Status = Literal["up", "suspect", "late", "failed"]
-Kind = Literal["late", "failed", "recovered", "silence", "heard"]
+Kind = Literal[
+    "late",
+    "failed",
+    "recovered",
+    "stuck",
+    "suspended",
+    "silence",
+    "heard",
+    "held",
+    "overcommitted",
+    "fits",
+    "quiet",
+    "back",
+    "unreadable",
+]
 
 
 class Beat(NamedTuple):
     """What is known of a collector. slot: that was begun last. due: until when nobody has to look
     after it. held: whether a run is at it. error: of one that was given up. queued: whether a task
-    of it waits or is being called.
+    of it waits or is being called. open: whether its slot has not ended yet. hopeless: whether what
+    failed would fail again. stuck: an earlier slot whose run ended without a word, though a later
+    one went on.
     """
 
     slot: datetime | None
@@ -46,16 +70,22 @@ class Beat(NamedTuple):
     held: bool
     error: str | None
     queued: bool
+    open: bool = False
+    hopeless: bool = False
+    stuck: datetime | None = None
 
 
 class Watch(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """since: when that became so, as it should have been noticed at once. restarts: since it was
-    up; restarted: the last."""
+    up; restarted: the last. suspended: the day of which its restarts are used up. stuck: the slot
+    of a run that was told of as stuck."""
 
     status: Status
     since: Instant
     restarts: int = 0
     restarted: Instant | None = None
+    suspended: Instant | None = None
+    stuck: Instant | None = None
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,15 +100,23 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """collectors: that are not up. silent: since when everything is. swept: when somebody looked
-    last. outbox: alerts that were not told yet; they are written with what they are about, so that
-    none is lost or made twice."""
+    last. day: of the quotas; restarts: of each collector on it. outbox: alerts that were not told
+    yet; they are written with what they are about, so that none is lost or made twice. arming,
+    phones, looked_at_phones, held, holds: what was said of these last."""
 
     SHAPE: ClassVar[int] = 1
 
     collectors: dict[str, Watch] = {}
     silent: Instant | None = None
     swept: Instant | None = None
+    day: Instant | None = None
+    restarts: dict[str, int] = {}
     outbox: tuple[Alert, ...] = ()
+    arming: Arming | None = None
+    phones: dict[str, Phone] = {}
+    looked_at_phones: Instant | None = None
+    held: Held | None = None
+    holds: bool = True
 
 
 class Judgement(NamedTuple):
@@ -102,33 +140,64 @@ def judge(
     Who was away itself, as a machine that slept, accuses nobody of what was missed meanwhile, but
     has it made up for.
     """
-    active = {id: c for id, c in config.collectors.items() if not c.paused}
+    watched = _of_day(watched, began_day(now))
+    active = {
+        id: collector
+        for id, collector in config.collectors.items()
+        if not collector.paused and not config.is_held(id, now)
+    }
     if watched.swept is None or not now - AWAY * every <= watched.swept <= now:
         return _back(active, watched, beats, now)
     seen = {id: beats[id] for id in active if id in beats}
     late = [id for id, beat in seen.items() if _is_overdue(beat, now) and not beat.queued]
-    if len(late) >= SILENT_AT_LEAST and len(late) >= SILENT_SHARE * len(active):
+    if is_silence(len(late), len(active)):
         return _silence(watched, late, len(active), now)
-    made, outbox, restarts = dict[str, Watch](), list(watched.outbox), list[str]()
+    made, outbox, restarts = dict[str, Watch](), list(watched.outbox), dict(watched.restarts)
     if watched.silent is not None:
         outbox.append(_alert("heard", None, now, "collectors are heard of again"))
     for id, beat in seen.items():
         before = watched.collectors.get(id)
-        watch = _watch(active[id], beat, before, now)
+        watch = _watch(beat, before, now)
         outbox += _told(id, beat, before, watch)
-        if watch.status == "late" and _may_restart(active[id], watch, now):
-            restarts.append(id)
-            watch = replace(watch, restarts=watch.restarts + 1, restarted=now)
-        if watch.status != "up":
-            made[id] = watch
-    written = Watched(collectors=made, swept=now, outbox=tuple(outbox))
-    return Judgement(written, _ordered(active, restarts))
+        if watch.status != "up" or beat.stuck is not None:
+            made[id] = replace(watch, stuck=beat.stuck)
+    again = _begun_again(active, made, seen, restarts, now)
+    for id in again:
+        restarts[id] = restarts.get(id, 0) + 1
+        made[id] = replace(made[id], restarts=made[id].restarts + 1, restarted=now)
+    for id in _used_up(active, made, seen, watched.restarts, now):
+        if made[id].suspended != watched.day:
+            made[id] = replace(made[id], suspended=watched.day)
+            outbox.append(_suspended(id, now))
+    written = replace(
+        watched,
+        collectors=made,
+        silent=None,
+        swept=now,
+        restarts=restarts,
+        outbox=tuple(outbox),
+    )
+    return Judgement(written, again)
 
 
 def without(watched: Watched, told: Sequence[str]) -> Watched:
     """The same, once alerts of these ids were told."""
     left = tuple(alert for alert in watched.outbox if alert.id not in told)
     return replace(watched, outbox=left)
+
+
+def restarts_of(level: Level) -> int:
+    """How often one is begun again in a day of the quotas."""
+    return _RESTARTS[level]
+
+
+def with_alert(watched: Watched, kind: Kind, about: str | None, at: datetime, text: str) -> Watched:
+    """With one alert more in the outbox."""
+    return replace(watched, outbox=(*watched.outbox, _alert(kind, about, at, text)))
+
+
+def _of_day(watched: Watched, day: datetime) -> Watched:
+    return watched if watched.day == day else replace(watched, day=day, restarts={})
 
 
 def _is_overdue(beat: Beat, now: datetime) -> bool:
@@ -146,11 +215,63 @@ def _back(
     missed = [id for id in missed if not beats[id].queued and id not in watched.collectors]
     made = dict.fromkeys(missed, Watch(status="suspect", since=now, restarts=1, restarted=now))
     watches = {**watched.collectors, **made}
-    return Judgement(replace(watched, collectors=watches, swept=now), _ordered(active, missed))
+    restarts = {**watched.restarts, **{id: watched.restarts.get(id, 0) + 1 for id in missed}}
+    written = replace(watched, collectors=watches, swept=now, restarts=restarts)
+    return Judgement(written, _ordered(active, missed))
+
+
+def _begun_again(
+    active: Mapping[str, Collector],
+    watches: Mapping[str, Watch],
+    beats: Mapping[str, Beat],
+    restarts: Mapping[str, int],
+    now: datetime,
+) -> list[str]:
+    """The most important first. Others wait until no protected one has to be."""
+    wanted = [
+        id
+        for id in _restartable(active, watches, beats, now)
+        if restarts.get(id, 0) < _RESTARTS[active[id].level]
+    ]
+    protected = [id for id in wanted if active[id].level == "protected"]
+    return _ordered(active, protected or wanted)
+
+
+def _used_up(
+    active: Mapping[str, Collector],
+    watches: Mapping[str, Watch],
+    beats: Mapping[str, Beat],
+    restarts: Mapping[str, int],
+    now: datetime,
+) -> list[str]:
+    """Who would be begun again, and has no restart left."""
+    return [
+        id
+        for id in _restartable(active, watches, beats, now)
+        if 0 < _RESTARTS[active[id].level] <= restarts.get(id, 0)
+    ]
+
+
+def _restartable(
+    active: Mapping[str, Collector],
+    watches: Mapping[str, Watch],
+    beats: Mapping[str, Beat],
+    now: datetime,
+) -> list[str]:
+    return [
+        id for id, watch in watches.items() if _may_restart(id, active[id], watch, beats[id], now)
+    ]
+
+
+def _suspended(id: str, now: datetime) -> Alert:
+    text = (
+        f"{id} was begun again {ATTEMPTS} times today and is still not well; its slots go on, and "
+        f"it is begun again from {end_of('day', now):%Y-%m-%d %H:%M} UTC on"
+    )
+    return _alert("suspended", id, now, text)
 
 
 def _ordered(active: Mapping[str, Collector], ids: Iterable[str]) -> list[str]:
-    """The most important first."""
     return sorted(ids, key=lambda id: (active[id].level != "protected", active[id].priority, id))
 
 
@@ -166,49 +287,62 @@ def _silence(watched: Watched, late: Sequence[str], of: int, now: datetime) -> J
     return Judgement(replace(watched, silent=now, swept=now, outbox=outbox), ())
 
 
-def _watch(collector: Collector, beat: Beat, before: Watch | None, now: datetime) -> Watch:
+def _watch(beat: Beat, before: Watch | None, now: datetime) -> Watch:
     status: Status = "up"
     since = now
     if beat.error is not None and not beat.held:
         status, since = "failed", beat.due or now
     elif _is_overdue(beat, now):
-        status = "suspect" if beat.queued and not _is_lost(collector, beat, now) else "late"
+        status = "suspect" if beat.queued and not _is_lost(beat, now) else "late"
         since = beat.due or now
-    elif before is not None and before.status in ("late", "failed") and beat.held:
-        # It was begun again, and nobody knows yet how it ends.
+    elif before is not None and before.status in ("late", "failed") and beat.open:
+        # It was begun again, and nobody knows yet how that ends.
         return before
     if before is not None and before.status == status:
         return before
     if before is not None and status == "suspect" and before.status == "late":
         return before  # its restart waits in the queue
-    kept = before.restarts if before is not None and status != "up" else 0
-    restarted = before.restarted if before is not None and status != "up" else None
-    return Watch(status=status, since=since, restarts=kept, restarted=restarted)
+    if before is None or status == "up":
+        return Watch(status=status, since=since)
+    return replace(before, status=status, since=since)
 
 
-def _is_lost(collector: Collector, beat: Beat, now: datetime) -> bool:
+def _is_lost(beat: Beat, now: datetime) -> bool:
     """Whether a task that is said to wait should long have been called."""
-    return now >= (beat.due or now) + timedelta(seconds=collector.start_limit)
+    return now >= (beat.due or now) + _LOST_AFTER
 
 
-def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> Sequence[Alert]:
-    was: Status = before.status if before is not None else "up"
+def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> list[Alert]:
+    told, was = list[Alert](), before.status if before is not None else "up"
+    if beat.stuck is not None and (before is None or before.stuck != beat.stuck):
+        text = (
+            f"a run of {id} ended without a word, or hangs: that of the slot of "
+            f"{beat.stuck:%Y-%m-%d %H:%M} UTC; a later one went on"
+        )
+        told.append(_alert("stuck", id, beat.stuck, text))
     if after.status == was:
-        return ()
+        return told
     if after.status == "failed":
-        return [_alert("failed", id, after.since, f"{id} failed: {beat.error}")]
-    if after.status == "late":
+        told.append(_alert("failed", id, after.since, f"{id} failed: {beat.error}"))
+    elif after.status == "late":
         slot = f", since the slot of {beat.slot:%Y-%m-%d %H:%M} UTC" if beat.slot else ""
-        return [_alert("late", id, after.since, f"{id} is late: nothing was heard of it{slot}")]
-    if after.status == "up" and was in ("late", "failed"):
-        return [_alert("recovered", id, after.since, f"{id} works again")]
-    return ()
+        text = f"{id} is late: nothing was heard of it{slot}"
+        told.append(_alert("late", id, after.since, text))
+    elif after.status == "up" and was in ("late", "failed"):
+        told.append(_alert("recovered", id, after.since, f"{id} works again"))
+    return told
 
 
-def _may_restart(collector: Collector, watch: Watch, now: datetime) -> bool:
-    if watch.restarts >= _RESTARTS[collector.level]:
+def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: datetime) -> bool:
+    if watch.status == "late":
+        return watch.restarted is None or now >= watch.restarted + AGAIN_AFTER
+    if watch.status != "failed" or beat.hopeless or beat.held:
         return False
-    return watch.restarted is None or now >= watch.restarted + AGAIN_AFTER
+    pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS - 1)
+    failed = beat.due or watch.since
+    again = max(failed, watch.restarted or failed) + pause
+    slots = collector.slots
+    return now >= again and slots.next(now, offset_of(id, slots)) > now + pause
 
 
 def _alert(kind: Kind, collector: str | None, at: datetime, text: str) -> Alert:

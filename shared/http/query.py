@@ -12,7 +12,14 @@ from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
 from shared.blobs.protocol import BlobsError, BlobsUnavailable
-from shared.commands.answers import CollectorState, DeviceState, JobState, PlanState, WhatIf
+from shared.commands.answers import (
+    CollectorState,
+    DeviceState,
+    JobState,
+    PlanState,
+    StatusState,
+    WhatIf,
+)
 from shared.commands.devices import device_states
 from shared.formats import csv, geojson, gpx, json, owntracks
 from shared.http import blobs, collectors, jobs, locations, openapi, records
@@ -180,6 +187,14 @@ ROUTES: tuple[Route[Any], ...] = (
         parameters=NoParameters,
         answers={JSON: list[CollectorState]},
         answer=collectors.collectors,
+    ),
+    Route(
+        name="status",
+        path="/status",
+        summary="How all is at a glance: collectors, the plan, phones, jobs, quotas",
+        parameters=NoParameters,
+        answers={JSON: StatusState},
+        answer=collectors.status,
     ),
     Route(
         name="plan",

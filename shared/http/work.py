@@ -31,12 +31,13 @@ _running = threading.Lock()
 
 class Call(Struct, frozen=True):
     """The body of a task: a chunk of a job or collector, by its token, a collector's slot, or the
-    slot of a sweep; slots in microseconds since 1970."""
+    slot of a sweep; slots in microseconds since 1970. again: the number of a slot's restart."""
 
     job: str | None = None
     collector: str | None = None
     token: int | None = None
     slot: int | None = None
+    again: int = 0
     sweep: int | None = None
 
 
@@ -95,7 +96,7 @@ def _chunk(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, call: C
 def called(collecting: Collecting, collector: str, call: Call) -> str:
     """What comes of a task for a collector. Raises `StoreError`: it shall be called again."""
     slot = from_micros(call.slot) if call.slot is not None else None
-    outcome = collecting.call(collector, slot, call.token)
+    outcome = collecting.call(collector, slot, call.token, call.again)
     if outcome is None:
         _log.error("a task for collector %s says neither a slot nor a token", collector)
         return "unreadable"

@@ -50,6 +50,7 @@ from shared.store.protocol import (
     Conflict,
     Control,
     D,
+    Damaged,
     Found,
     Latest,
     R,
@@ -162,7 +163,12 @@ class FirestoreStore:
     def read(self, type: type[D], name: str) -> Versioned[D] | None:
         found = self._gateway.get([self._document(name)], Patience())
         for snapshot in found.values():
-            return Versioned(decoded_from(type, snapshot), version_of(snapshot.update_time))
+            version = version_of(snapshot.update_time)
+            try:
+                return Versioned(decoded_from(type, snapshot), version)
+            except Damaged as error:
+                error.version = version
+                raise
         return None
 
     def stamp(self) -> bytes:

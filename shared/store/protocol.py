@@ -62,6 +62,13 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached or cannot take more just now: try the same call again later."""
 
 
+class Damaged(StoreError):
+    """What is kept cannot be read. version: of a document of the node's own, for whoever can make
+    it anew and writes over it."""
+
+    version: str | None = None
+
+
 class NewerData(StoreError):
     """The data was written by a newer version of Yurt: update the code to read it."""
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.store.protocol import D, NewerData, StoreError
+from shared.store.protocol import D, Damaged, NewerData
 
 
 def kind_of(type: type[msgspec.Struct]) -> str:
@@ -15,12 +15,12 @@ def shape_of(type: type[msgspec.Struct]) -> int:
 
 
 def decoded(type: type[D], shape: int, data: bytes | str) -> D:
-    """`NewerData` where a newer version of Yurt wrote it, `StoreError` where it is damaged."""
+    """`NewerData` where a newer version of Yurt wrote it, `Damaged` where it is that."""
     refuse_newer(type.__name__, shape, shape_of(type))
     try:
         return msgspec.json.decode(data, type=type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"a stored {type.__name__} is damaged: {error}") from error
+        raise Damaged(f"a stored {type.__name__} is damaged: {error}") from error
 
 
 def refuse_newer(what: str, shape: int, known: int) -> None:

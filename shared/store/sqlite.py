@@ -38,6 +38,7 @@ from shared.store.protocol import (
     C,
     Conflict,
     D,
+    Damaged,
     Found,
     Latest,
     NewerData,
@@ -241,7 +242,11 @@ class SqliteStore:
         if not rows:
             return None
         version, shape, data = rows[0]
-        return Versioned(decoded(type, shape, data), version)
+        try:
+            return Versioned(decoded(type, shape, data), version)
+        except Damaged as error:
+            error.version = version
+            raise
 
     def stamp(self) -> bytes:
         return self._stamp.read()

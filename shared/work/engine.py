@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -25,10 +25,10 @@ from shared.store.protocol import (
     Versioned,
 )
 from shared.work import transitions
-from shared.work.jobs import ENDED, FAMILY, LEASE, UNFINISHED, Job, task_name
-from shared.work.runs import Run, Spent, resident
-from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER, TOO_FAR, LeftAs
-from shared.work.works import CannotGoOn, Work
+from shared.work.jobs import ENDED, FAMILY, LEASE, UNFINISHED, Job, Spending, task_name
+from shared.work.runs import SMALL, USUAL, Budget, Run, Spent, resident
+from shared.work.transitions import LONGEST_PAUSE, REVIVED_AFTER, TOO_FAR, LeftAs, added
+from shared.work.works import CannotGoOn, Part, Work
 
 MOST_TRIES = 10
 """Claims without progress, after which a job is given up. After `_CAREFUL` of them a run commits
@@ -37,16 +37,17 @@ each part by itself, so that only what it dies of is not done."""
 _CAREFUL = 2
 _ALL = datetime(9999, 1, 1, tzinfo=UTC)
 _LONGEST_LINE = 10_000
-_SMALL = 256 * 1024
+_TOO_LONG = "it took longer than its run_limit"
 
 _log = logging.getLogger(__name__)
 
 Outcome = Literal[
-    "done", "more", "waiting", "failed", "stopped", "taken", "fenced", "stale", "gone"
+    "done", "more", "waiting", "later", "failed", "stopped", "taken", "fenced", "stale", "gone"
 ]
 """Of a run. done: the whole job. more: there is a next chunk. waiting: tried again later, after an
-error. failed: given up. stopped: the owner paused or cancelled it. taken: another run has it.
-fenced: another was granted it meanwhile. stale: the task is of an earlier run. gone: no such job.
+error. later: it is paced, and its next chunk begins once something is left for it. failed: given
+up. stopped: the owner paused or cancelled it. taken: another run has it. fenced: another was
+granted it meanwhile. stale: the task is of an earlier run. gone: no such job.
 """
 
 
@@ -56,14 +57,19 @@ class Keeps(Protocol):
     def put(self, data: bytes) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What one chunk may take. memory: bytes of the whole process. reads, writes: of the store."""
+class Pace(NamedTuple):
+    """What a chunk of a job may take now. later: not before then, and why; done: when the whole
+    job will be, at this pace, if that can be said."""
 
-    seconds: float = 45.0
-    memory: int = 1_000_000_000
-    reads: int = 20_000
-    writes: int = 10_000
+    budget: Budget | None = None
+    later: datetime | None = None
+    why: str = ""
+    done: datetime | None = None
+
+
+def unpaced(_: Job) -> Pace | None:
+    """As much as any."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +78,19 @@ class Kind:
     name say them by. tries: claims without progress until one is given up.
 
     pause: before the next try, after so many. caps: what one job may take in all, from its
-    beginning; it ends there, and the next goes on. rests: when somebody has to look after a job
-    that has ended; None where what it had in hand is to be cleared up, and then never.
+    beginning; it ends there, and the next goes on. Only a single part that takes more by itself is
+    taken in spite of that, or nothing after it would ever be. until: when it is given up, whatever
+    it does. rests: when somebody has to look after a job that has ended; None where what it had in
+    hand is to be cleared up, and then never. ended: is told of one that is done, or given up.
     """
 
     family: str = FAMILY
     key: str = "job"
     tries: int = MOST_TRIES
     pause: Callable[[int], timedelta] = transitions.pause_after
-    caps: Callable[[Job], Budget | None] = lambda _: None
+    caps: Callable[[Job], Spending | None] = lambda _: None
+    until: Callable[[Job], datetime | None] = lambda _: None
+    ended: Callable[[Job], None] = lambda _: None
     rests: Callable[[Job], datetime | None] | None = None
 
 
@@ -108,16 +118,18 @@ def _never() -> bool:
 class Engine:
     """store, queue, keeps: the ports. works: the kinds of work by name.
 
-    kind: of jobs that it runs. monotonic: seconds, for the budget. memory: what the process has,
-    in bytes. stopping: whether the process ends: then a run passes its job on as soon as it can.
+    kind: of jobs that it runs. pace: what a chunk may take. monotonic: seconds, for the budget.
+    memory: what the process has, in bytes. stopping: whether the process ends: then a run passes
+    its job on as soon as it can.
     """
 
     store: Store
     queue: Queue
     keeps: Keeps
     works: Mapping[str, Work]
-    budget: Budget = Budget()
+    budget: Budget = USUAL
     kind: Kind = JOBS
+    pace: Callable[[Job], Pace | None] = unpaced
     clock: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     memory: Callable[[], int] = resident
@@ -236,7 +248,14 @@ class Engine:
         if job.tries >= self.kind.tries:
             self._give_up(id, held)
             return "failed"
-        return self._granted(id, held.version, job, meter)
+        pace = self.pace(job)
+        if pace is not None and pace.later is not None:
+            self._put_off(id, held, pace.later, pace)
+            return "later"
+        run = self._granted(id, held.version, job, meter)
+        if isinstance(run, Run) and pace is not None and pace.budget is not None:
+            run.budget = pace.budget
+        return run
 
     def _granted(self, id: str, over: str | None, job: Job, meter: Meter) -> Run | Outcome:
         claimed = transitions.claimed(job, self.clock())
@@ -245,7 +264,8 @@ class Engine:
         except Conflict:
             return "taken"
         began = self.monotonic()
-        return Run(id, version, claimed, meter, began, Spent(began, 0, 0), job.tries >= _CAREFUL)
+        careful = job.tries >= _CAREFUL
+        return Run(id, version, claimed, meter, began, Spent(began), careful)
 
     def _drive(self, run: Run) -> Outcome:
         try:
@@ -266,12 +286,14 @@ class Engine:
             return self._failed(run, f"this version of Yurt does not know the work {job.work!r}")
         try:
             for part in work.parts(job.hand(run.id), job.spec, job.cursor):
+                if not part.beat and run.has_brought and self._is_capped(run, part):
+                    return self._finished(run)  # the next one reads that part anew
                 run.take(part)
-                if not part.beat and self._is_capped(run):
-                    return self._finished(run)
                 # In the middle of something what was done of it is lost, and will be done again.
                 if self.stopping() or (not part.beat and self._is_spent(run)):
                     return self._pass_on(run)
+                if self._is_over(run):
+                    return self._failed(run, _TOO_LONG)
                 if part.settle or run.is_full() or self._must_renew(run):
                     self._commit(run)
                     if run.job.wish is not None:
@@ -281,32 +303,36 @@ class Engine:
         return self._finished(run)
 
     def _is_spent(self, run: Run) -> bool:
-        budget = self.budget
-        return (
+        budgets = [self.budget] if run.budget is None else [self.budget, run.budget]
+        return self.memory() >= self.budget.memory or any(
             self.monotonic() - run.began >= budget.seconds
             or run.meter.reads >= budget.reads
-            or run.meter.writes >= budget.writes
-            or self.memory() >= budget.memory
+            or run.meter.writes + run.documents >= budget.writes
+            for budget in budgets
         )
 
-    def _is_capped(self, run: Run) -> bool:
-        """Whether the job has had all that it may have, with what is in hand."""
+    def _is_capped(self, run: Run, part: Part) -> bool:
+        """Whether the job would take more than it may have in all, with what is in hand and this
+        part; or whether its time is up."""
         caps = self.kind.caps(run.job)
         if caps is None:
             return False
-        progress = run.job.progress
-        spent = Spent(self.monotonic(), run.meter.reads, run.meter.writes).since(run.counted)
-        return (
-            progress.seconds + spent.at >= caps.seconds
-            or progress.reads + spent.reads >= caps.reads
-            or progress.writes + spent.writes + len(run.records) >= caps.writes
-        )
+        spent = Spent.by(self.monotonic(), run.meter).since(run.counted)
+        total = added(run.job.progress, spent)
+        return total.seconds >= caps.seconds or caps.exceeded_by(added(total, run.to_come(part)))
+
+    def _is_over(self, run: Run) -> bool:
+        until = self.kind.until(run.job)
+        return until is not None and self.clock() >= until
 
     def _must_renew(self, run: Run) -> bool:
         lease = run.job.lease
         return lease is not None and self.clock() >= lease - LEASE / 2
 
     def _pass_on(self, run: Run) -> Outcome:
+        caps = self.kind.caps(run.job)
+        if caps is not None and run.job.progress.chunks + 1 >= caps.chunks:
+            return self._finished(run)
         self._commit(run, state="ready")
         if run.job.state != "ready":
             return self._stopped(run)
@@ -315,11 +341,13 @@ class Engine:
 
     def _finished(self, run: Run) -> Outcome:
         self._commit(run, state="done")
+        self.kind.ended(run.job)
         self._clear_up(run.id, Versioned(run.job, run.version))
         return "done"
 
     def _failed(self, run: Run, reason: str) -> Outcome:
         self._commit(run, state="failed", error=reason)
+        self.kind.ended(run.job)
         return "failed" if run.job.state == "failed" else self._stopped(run)
 
     def _try_later(self, run: Run, error: Exception) -> Outcome:
@@ -328,6 +356,9 @@ class Engine:
         if not progressed and run.job.tries >= self.kind.tries and self.kind.rests is not None:
             return self._failed(run, str(error) or type(error).__name__)
         pause = self.kind.pause(1 if progressed else run.job.tries)
+        until = self.kind.until(run.job)
+        if until is not None and self.clock() + pause >= until:
+            return self._failed(run, str(error) or type(error).__name__)
         self._commit(run, state="ready", error=str(error) or type(error).__name__, pause=pause)
         if run.job.state != "ready":
             return self._stopped(run)
@@ -363,11 +394,11 @@ class Engine:
         """
         try:
             raws = self._kept(run.raws)
-            spent = Spent(self.monotonic(), run.meter.reads, run.meter.writes)
-            took = spent.since(run.counted)
+            spent = Spent.by(self.monotonic(), run.meter).since(run.counted)
+            took = transitions.added(spent, run.of_commit())
             while not self._committed(run, raws, took, state, error, pause):
                 pass
-            run.counted = spent
+            run.counted = Spent.by(self.monotonic(), run.meter)
         finally:
             run.empty()
 
@@ -375,7 +406,7 @@ class Engine:
         self,
         run: Run,
         raws: Mapping[str, bytes],
-        took: Spent,
+        took: Spending,
         state: LeftAs,
         error: str | None,
         pause: timedelta,
@@ -384,10 +415,10 @@ class Engine:
         # Whatever a late answer finds in the run by then, the decision is made of what is now.
         held, part, now = run.job, run.last, self.clock()
 
-        def decide(added: Added) -> Job:
+        def decide(got: Added) -> Job:
             return self._rested(
                 transitions.committed(
-                    held, state, now, part=part, added=added, spent=took, error=error, pause=pause
+                    held, state, now, part=part, got=got, spent=took, error=error, pause=pause
                 )
             )
 
@@ -422,7 +453,7 @@ class Engine:
     def _kept(self, raws: Mapping[str, bytes]) -> dict[str, bytes]:
         small: dict[str, bytes] = {}
         for sha256, raw in raws.items():
-            if len(raw) <= _SMALL:
+            if len(raw) <= SMALL:
                 small[sha256] = raw
             else:
                 self.keeps.put(raw)
@@ -481,6 +512,14 @@ class Engine:
         if not waits:
             self._enqueue(found.id, revived)
         return not waits
+
+    def _put_off(self, id: str, held: Versioned[Job], later: datetime, pace: Pace) -> None:
+        """No task waits for that moment: the sweep finds the job when it has come."""
+        put_off = transitions.put_off(held.document, later, pace.why, pace.done, self.clock())
+        try:
+            self._write(id, held.version, put_off)
+        except Conflict:
+            return
 
     def _settle(self, id: str, held: Versioned[Job]) -> None:
         """Does what the owner wished of a run that died before it could."""

@@ -22,21 +22,36 @@ UNFINISHED: tuple[State, ...] = ("ready", "running")
 ENDED: tuple[State, ...] = ("done", "cancelled")
 
 
-class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """done, total: bytes. new, known: records by kind that the store had not, or had.
+class Spending(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What runs took, as far as known at a commit.
 
-    seconds: spent in runs. reads, writes: what the store would bill, as far as known at the commit.
-    chunks: runs that passed it on or ended it.
+    seconds: at work. reads, writes: documents, as the store would bill them. chunks: runs that
+    passed the job on or ended it. sent: bytes to the store. object_writes, object_reads:
+    operations on objects; object_sent: bytes to them.
     """
+
+    seconds: float = 0.0
+    reads: int = 0
+    writes: int = 0
+    chunks: int = 0
+    sent: int = 0
+    object_writes: int = 0
+    object_reads: int = 0
+    object_sent: int = 0
+
+    def exceeded_by(self, other: "Spending") -> bool:
+        """Whether the other took more of anything."""
+        names = Spending.__struct_fields__
+        return any(getattr(other, name) > getattr(self, name) for name in names)
+
+
+class Progress(Spending, frozen=True, kw_only=True, omit_defaults=True):
+    """done, total: bytes. new, known: records by kind that the store had not, or had."""
 
     done: int = 0
     total: int = 0
     new: dict[str, int] = {}
     known: dict[str, int] = {}
-    seconds: float = 0.0
-    reads: int = 0
-    writes: int = 0
-    chunks: int = 0
     doing: str | None = None
 
     @property
@@ -52,14 +67,29 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return timedelta(seconds=max(0, self.total - self.done) / self.rate)
 
 
+class Day(Spending, frozen=True, kw_only=True, omit_defaults=True):
+    """began: the midnight of the Pacific zone after which that was taken."""
+
+    began: Instant
+
+
+class Paced(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """until: no chunk begins before. why: in words. done: when the job will be, if known."""
+
+    until: Instant
+    why: str
+    done: Instant | None = None
+
+
 class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
     """work, spec: what to do, and its arguments. title: for people.
 
     token: grows with every claim; only the run that was granted the newest may commit. begun: the
     token with which it was begun, perhaps anew. lease: until when that run may go on (None: nobody
-    runs). commits: how many took effect. tries: claims since the cursor moved,
-    but for those of runs that passed it on in peace. wish: what the owner
-    wants of the run that goes on. versions: what the work was when it began.
+    runs). commits: how many took effect. tries: claims since the cursor moved, but for those of
+    runs that passed it on in peace. wish: what the owner wants of the run that goes on. versions:
+    what the work was when it began. days: what its runs took on the last two days on which there
+    were any, the newest last. paced: of one that waits until something is left for it.
     """
 
     SHAPE: ClassVar[int] = 1
@@ -80,6 +110,8 @@ class Job(Control, frozen=True, kw_only=True, omit_defaults=True):
     wish: Literal["pause", "cancel"] | None = None
     last_error: str | None = None
     progress: Progress = Progress()
+    days: tuple[Day, ...] = ()
+    paced: Paced | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether a run may be at it. A lease that nobody can have granted is none: the clock was

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
+from shared.ha.allowances import began_day
 from shared.store.protocol import Added
-from shared.work.jobs import LEASE, Job, Progress, State
-from shared.work.runs import Spent
+from shared.work.jobs import LEASE, Day, Job, Paced, Progress, Spending, State
 from shared.work.works import Part
 
 REVIVED_AFTER = timedelta(seconds=60)
@@ -17,8 +17,20 @@ LONGEST_PAUSE = timedelta(minutes=15)
 TOO_FAR = 2 * LONGEST_PAUSE
 """Ahead of now, where nothing is due by a clock that is right: that of its writer was not."""
 
+LONGEST_PACE = timedelta(hours=26)
+"""Ahead of now, where nothing is put off to: a day of the quotas has up to 25 hours."""
+
 LeftAs = Literal["running", "ready", "done", "failed"]
 """The state that a run leaves its job in: it goes on, passes it on, or ends it."""
+
+
+S = TypeVar("S", bound=Spending)
+
+
+def added(before: S, spent: Spending) -> S:
+    """With what was taken besides."""
+    names = Spending.__struct_fields__
+    return replace(before, **{name: getattr(before, name) + getattr(spent, name) for name in names})
 
 
 def claimed(job: Job, now: datetime) -> Job:
@@ -31,6 +43,7 @@ def claimed(job: Job, now: datetime) -> Job:
         due=now + LEASE,
         tries=job.tries + 1,
         changed=now,
+        paced=None,
     )
 
 
@@ -40,12 +53,12 @@ def committed(
     now: datetime,
     *,
     part: Part | None,
-    added: Added,
-    spent: Spent,
+    got: Added,
+    spent: Spending,
     error: str | None,
     pause: timedelta,
 ) -> Job:
-    """After a commit of its run. part: the last that is in it. added: what the store had not.
+    """After a commit of its run. part: the last that is in it. got: what the store had not.
 
     spent: since the commit before. pause: until it is tried again, after an error. Of the owner's
     wish and the end of the work, the end wins.
@@ -65,7 +78,8 @@ def committed(
         tries=0 if moved else max(0, job.tries - in_peace),
         last_error=error if error is not None or moved else job.last_error,
         changed=now,
-        progress=_progress(job.progress, part, added, spent, ended=state != "running"),
+        progress=_progress(job.progress, part, got, spent, ended=state != "running"),
+        days=_days(job.days, spent, now, ended=state != "running"),
     )
 
 
@@ -81,6 +95,19 @@ def revived(job: Job, now: datetime, *, waits: bool) -> Job:
     )
 
 
+def put_off(job: Job, later: datetime, why: str, done: datetime | None, now: datetime) -> Job:
+    """Not run before then, since nothing is left for it now. done: when it will be, if known."""
+    return replace(
+        job,
+        state="ready",
+        token=job.token + 1,
+        lease=None,
+        due=later,
+        changed=now,
+        paced=Paced(until=later, why=why, done=done),
+    )
+
+
 def resumed(job: Job, now: datetime) -> Job:
     """Ready because its owner asks: what it failed of is to be tried anew."""
     return replace(
@@ -93,6 +120,7 @@ def resumed(job: Job, now: datetime) -> Job:
         token=job.token + 1,
         due=now + REVIVED_AFTER,
         changed=now,
+        paced=None,
     )
 
 
@@ -106,12 +134,14 @@ def stilled(job: Job, state: State, now: datetime) -> Job:
         due=_due(state, now),
         wish=None,
         changed=now,
+        paced=None,
     )
 
 
 def is_overdue(job: Job, now: datetime) -> bool:
     """Whether somebody must look after it: no task and no run has, by now."""
-    return job.due is not None and not now <= job.due <= now + TOO_FAR
+    far = TOO_FAR if job.paced is None else LONGEST_PACE
+    return job.due is not None and not now <= job.due <= now + far
 
 
 def pause_after(tries: int) -> timedelta:
@@ -133,17 +163,22 @@ def _due(state: State, now: datetime, pause: timedelta = timedelta(0)) -> dateti
 
 
 def _progress(
-    before: Progress, part: Part | None, added: Added, spent: Spent, *, ended: bool
+    before: Progress, part: Part | None, got: Added, spent: Spending, *, ended: bool
 ) -> Progress:
     return replace(
-        before,
+        added(before, replace(spent, chunks=int(ended))),
         done=max(before.done, part.done) if part is not None else before.done,
         total=part.total if part is not None else before.total,
         doing=part.doing if part is not None else before.doing,
-        new=dict(Counter(before.new) + Counter(added.new)),
-        known=dict(Counter(before.known) + Counter(added.known)),
-        seconds=before.seconds + spent.at,
-        chunks=before.chunks + ended,
-        reads=before.reads + spent.reads,
-        writes=before.writes + spent.writes,
+        new=dict(Counter(before.new) + Counter(got.new)),
+        known=dict(Counter(before.known) + Counter(got.known)),
     )
+
+
+def _days(
+    before: tuple[Day, ...], spent: Spending, now: datetime, *, ended: bool
+) -> tuple[Day, ...]:
+    took, today = replace(spent, chunks=int(ended)), began_day(now)
+    if before and before[-1].began == today:
+        return (*before[:-1], added(before[-1], took))
+    return (*before[-1:], added(Day(began=today), took))

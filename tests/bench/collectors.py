@@ -14,7 +14,6 @@ from unittest.mock import patch
 from infra.cloud.allowances import allowances
 from infra.emulators import Missing, find_firestore, launch
 from shared.collecting import slots
-from shared.collecting.monitor import Monitor
 from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
 from shared.ha.planner import Pool, plan
 from shared.meter import Meter, metered
@@ -25,7 +24,7 @@ from shared.queue.protocol import Task
 from shared.services.protocol import Asked
 from shared.settings import read_settings
 from shared.store import gateway
-from shared.workshop import collecting_of
+from shared.workshop import collecting_of, monitor_of
 from tests.bench.table import print_table
 from tests.inline_queue import InlineQueue
 
@@ -125,19 +124,15 @@ class _Watching:
         self._queue = InlineQueue()
         node.__dict__["slots_queue"] = self._queue
         self._collecting = collecting_of(node, services={"nothing": _Nothing()})
-        mail = Collector(service="nothing", schedule="every 15m", created=START)
+        caps = Caps(object_writes=0, seconds=5, writes=5, reads=20)
+        mail = Collector(service="nothing", schedule="every 15m", created=START, caps=caps)
         config = Collectors(collectors={f"c{n}": mail for n in range(FLEET)})
         node.store.write(COLLECTORS, config, over=None)
 
     def run(self) -> dict[str, Meter]:
         spent = {"ticks": Meter(), "runs": Meter(), "sweeps": Meter()}
-        monitor = Monitor(
-            self._node.store,
-            self._collecting,
-            self._node.clock,
-            SWEEP_EACH * MINUTE,
-            lambda _: True,
-        )
+        every = SWEEP_EACH * MINUTE
+        monitor = monitor_of(self._node, self._collecting, every, lambda _: True)
         for minute in range(60 * HOURS):
             _Watching.now = START + minute * MINUTE
             with metered() as meter:

@@ -70,10 +70,11 @@ from shared.node import Node, open_node
 from shared.settings import read_settings
 from shared.store import gateway
 from shared.work.engine import Engine
-from shared.workshop import CLOUD, collecting_of, engine_of, monitor_of
+from shared.workshop import CLOUD, collecting_of, engine_of, lone_monitor_of
 from tests.bench import mail_corpus, photo_corpus, records_json
 from tests.bench.stored import stored
 from tests.bench.table import print_table
+from tests.collecting.counted import Counted
 from tests.inline_queue import InlineQueue
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -219,6 +220,7 @@ class _Measured:
 
     def _swept(self) -> Cost:
         self.node.__dict__["queue"] = self.node.__dict__["slots_queue"] = self.queue
+        self.node.__dict__["counters"] = Counted()
         self._sweep(_Tally())  # the first one begins to seal, as one does each week
         tally = _Tally()
         for _ in range(10):
@@ -229,7 +231,7 @@ class _Measured:
 
     def _sweep(self, tally: _Tally) -> None:
         def swept(node: Node, request: HttpRequest) -> Response:
-            return monitor(node, monitor_of, request)
+            return monitor(node, lone_monitor_of, request)
 
         self._answered(tally, swept, "POST", "/", token=None)
         self._worked_off(tally)

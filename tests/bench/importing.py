@@ -25,7 +25,8 @@ from shared.meter import metered
 from shared.model.profile import Profile
 from shared.node import Node, open_node
 from shared.settings import read_settings
-from shared.work.engine import Budget, Engine
+from shared.work.engine import Engine
+from shared.work.runs import Budget
 from shared.workshop import engine_of
 from tests.bench.spending import Spent, spent
 from tests.inline_queue import InlineQueue

@@ -8,17 +8,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.collecting.monitor import Looked, Monitor
-from shared.collecting.slots import collector_in, enrolled
-from shared.ha.collectors import COLLECTORS, Collector, Collectors
+from shared.collecting.monitor import Looked
+from shared.collecting.slots import collector_in, enrolled, rescheduled
+from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
 from shared.ha.watching import WATCHED, Alert, Watched
 from shared.meter import metered
+from shared.model.access import ACCESS, Access, Device
+from shared.model.records import Fix
 from shared.model.steps import Step
-from shared.services.protocol import Asked
+from shared.node import Node
+from shared.services.protocol import Asked, NotLetIn
 from shared.store.protocol import StoreUnavailable
+from shared.work.jobs import Job
+from shared.workshop import monitor_of
 from tests.collecting.bench import START, Bench, raising
 
 MINUTE = timedelta(minutes=1)
+SMALL = Caps(object_writes=0, seconds=10, writes=10)
 
 
 class Post:
@@ -57,8 +63,18 @@ class Watch(Bench):
             job = enrolled(id, mail, None, self.clock())
             self.node.store.commit("collector", id, None, lambda _, job=job: job)  # type: ignore[misc]
 
+    def reschedule(self, **more: Any) -> None:
+        """As `yurt collectors change` does."""
+        self.enrol(**more)
+        held = self.node.store.read(Collectors, COLLECTORS)
+        assert held is not None
+        job = self.node.store.control(Job, "collector", "mail")
+        assert job is not None
+        made = rescheduled("mail", held.document.collectors["mail"], job.document, self.clock())
+        self.node.store.commit("collector", "mail", job.version, lambda _: made)
+
     def sweep(self) -> Looked:
-        return Monitor(self.node.store, self.collecting, self.clock, MINUTE, self.post).sweep()
+        return monitor_of(self.node, self.collecting, MINUTE, self.post).sweep()
 
     def minutes(self, number: int, *, ticks: bool = True, works: bool = True) -> list[Looked]:
         """They pass, with a tick and a sweep in each."""
@@ -90,13 +106,13 @@ def test_a_fleet_that_is_well_is_left_alone_and_costs_one_query(watch: Watch) ->
     assert watch.post.kinds == []
     with metered() as meter:
         watch.sweep()
-    assert (meter.reads, meter.writes) == (3, 1)
+    assert (meter.reads, meter.writes) == (4, 1)
 
 
 def test_one_whose_slot_never_came_is_late_after_its_grace_and_begun_again(watch: Watch) -> None:
     # Its first slot is after a quarter of an hour; ten minutes later it should have been done.
     looked = watch.minutes(27, ticks=False)
-    assert looked[24] == Looked(late=[], failed=[], restarted=[], told=0)
+    assert looked[24] == Looked()
     assert looked[25] == Looked(late=["mail"], failed=[], restarted=["mail"], told=1)
     (late, recovered) = watch.post.alerts
     assert (late.kind, late.at) == ("late", START + timedelta(minutes=25))
@@ -111,8 +127,12 @@ def test_one_whose_slot_never_came_is_late_after_its_grace_and_begun_again(watch
 def test_a_protected_one_is_begun_again_three_times_and_told_of_once(watch: Watch) -> None:
     looked = watch.minutes(60, ticks=False, works=False)
     # Tasks of restarts wait and are not called, which is suspect for a while.
-    assert watch.post.kinds == ["mail late"]
-    assert 1 <= sum(len(each.restarted) for each in looked) <= 3
+    assert [number for number, each in enumerate(looked, 1) if each.restarted] == [26, 28, 30]
+    assert watch.post.kinds == ["mail late", "mail suspended"]
+    assert watch.post.alerts[1].text == (
+        "mail was begun again 3 times today and is still not well; its slots go on, and it is "
+        "begun again from 2026-11-26 08:00 UTC on"
+    )
 
 
 def test_an_unprotected_one_is_told_of_and_not_begun_again(watch: Watch) -> None:
@@ -164,7 +184,7 @@ def test_a_run_that_died_is_begun_again_and_its_late_commit_is_refused(watch: Wa
 
 
 def test_when_all_are_silent_the_observer_is_suspected(watch: Watch) -> None:
-    watch.enrol("a", "b", "c")
+    watch.enrol("a", "b", "c", caps=SMALL)
     looked = watch.minutes(60, ticks=False)
     assert watch.post.kinds == ["None silence"]
     assert [each.restarted for each in looked if each.restarted] == []
@@ -218,7 +238,7 @@ def test_killed_between_the_alert_and_its_note_it_comes_twice_and_the_same(watch
 
     watch.minutes(25, ticks=False)
     watch.clock.forward(minutes=1)
-    dying = Monitor(watch.node.store, watch.collecting, watch.clock, MINUTE, dies)
+    dying = monitor_of(watch.node, watch.collecting, MINUTE, dies)
     with pytest.raises(Killed):
         dying.sweep()
     watch.clock.forward(seconds=10)
@@ -249,3 +269,122 @@ def test_paused_it_is_not_missed(watch: Watch) -> None:
 
 def test_a_collector_is_what_the_tests_say() -> None:
     assert Collector(service="x", schedule="*/15 * * * *", created=START).grace == 600
+
+
+def test_restarts_of_a_day_are_used_up_and_there_again_on_the_next(watch: Watch) -> None:
+    watch.reschedule(schedule="0 13 * * *")
+    watch.service.gives = raising(ConnectionError("the server is away"))
+    looked = watch.minutes(60 * 18)
+    # The slot, tried three times, then again after 10, 40 and 160 minutes.
+    again = [number for number, each in enumerate(looked, 1) if each.restarted]
+    assert again == [74, 119, 284]
+    assert [alert.kind for alert in watch.post.alerts] == ["failed", "suspended"]
+    watch.clock.now = START.replace(hour=8) + timedelta(days=1)
+    watch.sweep()  # it was away
+    watch.minutes(5)
+    assert watch.watched.restarts == {"mail": 1}
+
+
+def test_what_would_fail_again_is_not_begun_again(watch: Watch) -> None:
+    watch.reschedule(schedule="0 13 * * *")
+    watch.service.gives = raising(NotLetIn("the server refuses the password"))
+    looked = watch.minutes(60 * 10)
+    assert [each for each in looked if each.restarted] == []
+    assert watch.post.kinds == ["mail failed"]
+    assert len(watch.service.asked) == 1
+
+
+def test_one_that_fails_and_comes_often_is_left_to_its_slots(watch: Watch) -> None:
+    watch.service.gives = raising(ConnectionError("the server is away"))
+    looked = watch.minutes(120)
+    assert [each for each in looked if each.restarted] == []
+    assert watch.post.kinds == ["mail failed"]
+
+
+def test_best_effort_is_begun_again_once_no_protected_one_has_to_be(watch: Watch) -> None:
+    watch.enrol("photos", caps=SMALL)
+    held = watch.node.store.read(Collectors, COLLECTORS)
+    assert held is not None
+    there = held.document.collectors
+    made = {**there, "photos": replace(there["photos"], level="best-effort", priority=0)}
+    watch.node.store.write(COLLECTORS, Collectors(collectors=made), over=held.version)
+    looked = watch.minutes(40, ticks=False, works=False)
+    begun = [each.restarted for each in looked if each.restarted]
+    assert begun[0] == ["mail"]
+    assert begun[1] == ["photos"]
+
+
+def test_a_run_that_ended_without_a_word_is_told_of_though_a_later_one_worked(watch: Watch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(asked: Asked) -> Iterator[Step]:
+        watch.service.gives = lambda asked: iter(())
+        raise Killed
+
+    watch.service.gives = dies
+    watch.clock.forward(minutes=15)
+    watch.collecting.tick()
+    with pytest.raises(Killed):
+        watch.work()
+    watch.clock.forward(minutes=15)
+    watch.collecting.tick()
+    assert watch.work()[-1] == "done"
+    watch.sweep()
+    watch.minutes(30)
+    assert watch.post.kinds == ["mail stuck"]
+    (stuck,) = watch.post.alerts
+    assert stuck.at == START + timedelta(minutes=15)
+    assert stuck.text == (
+        "a run of mail ended without a word, or hangs: that of the slot of 2026-11-25 12:15 UTC; "
+        "a later one went on"
+    )
+    assert watch.watched.collectors == {}
+
+
+def test_a_run_must_begin_within_its_limit_where_that_is_sooner(watch: Watch) -> None:
+    watch.reschedule(start_limit=120)
+    looked = watch.minutes(30, ticks=False)
+    assert next(number for number, each in enumerate(looked, 1) if each.late) == 15 + 3
+
+
+def test_a_phone_that_usually_reports_and_went_quiet_is_told_of_with_its_battery(
+    watch: Watch,
+) -> None:
+    device = pair_phone(watch.node)
+    for hour in range(24 * 4):
+        watch.clock.forward(hours=1)
+        report(watch.node, device, battery=0.9 - hour / 200)
+        watch.sweep()
+    assert watch.post.kinds == []
+    watch.minutes(60 * 5)
+    assert watch.post.kinds == [f"{device} quiet"]
+    (quiet,) = watch.post.alerts
+    assert quiet.at == START + timedelta(hours=24 * 4 + 2)
+    assert quiet.text == (
+        "my phone has gone quiet: it was last heard of at 2026-11-29 12:00 UTC, with 43% of its "
+        "battery"
+    )
+    report(watch.node, device, battery=1.0)
+    watch.minutes(60)
+    assert watch.post.kinds == [f"{device} quiet", f"{device} back"]
+
+
+def pair_phone(node: Node) -> str:
+    device = Device(id="d1", name="my phone", app="other", created=START, current="0" * 64)
+    node.store.write(ACCESS, Access().with_device(device), over=None)
+    return device.id
+
+
+def report(node: Node, device: str, battery: float) -> None:
+    now = node.clock()
+    fix = Fix(
+        source="plain",
+        source_version=1,
+        device=device,
+        time=now,
+        lat=51.5,
+        lon=-0.1,
+        battery=battery,
+    )
+    node.store.put([fix])

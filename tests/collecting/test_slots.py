@@ -1,5 +1,7 @@
 """Slots of collectors on a real store and queue, with a service that a test scripts."""
 
+import hashlib
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -153,3 +155,94 @@ def test_what_a_run_costs_when_there_is_nothing_new(bench: Bench) -> None:
     with metered() as meter:
         bench.tick(minutes=15)
     assert meter.writes == 2
+
+
+@pytest.mark.parametrize(
+    ("caps", "size", "brought"),
+    [
+        (Caps(object_writes=3, object_reads=100), 300_000, 3),
+        (Caps(object_writes=100, object_reads=2), 300_000, 2),
+        (Caps(object_writes=100, object_reads=100, object_megabytes=1), 300_000, 3),
+        (Caps(megabytes=0.5), 100_000, 5),
+        (Caps(writes=15), 100, 11),
+    ],
+    ids=["object_writes", "object_reads", "object_megabytes", "megabytes", "writes"],
+)
+def test_a_slot_takes_no_more_than_its_caps_and_the_next_goes_on(
+    bench: Bench, caps: Caps, size: int, brought: int
+) -> None:
+    bench.configure(caps=caps)
+    bench.service.gives = lambda asked: large(asked, size, 15)
+    assert bench.tick(minutes=15) == ["done"]
+    assert len(titles(bench)) == brought
+    spent = bench.job().progress
+    assert spent.writes <= caps.writes
+    assert spent.object_writes <= caps.object_writes
+    assert spent.object_reads <= caps.object_reads
+    assert spent.object_sent <= caps.object_megabytes * 2**20
+    assert spent.sent <= caps.megabytes * 2**20
+    assert bench.tick(minutes=15) == ["done"]
+    assert len(titles(bench)) == min(15, 2 * brought)
+
+
+def test_what_is_larger_than_the_caps_by_itself_is_taken_alone(bench: Bench) -> None:
+    bench.configure(caps=Caps(object_megabytes=1))
+    bench.service.gives = lambda asked: large(asked, 2_000_000, 3)
+    assert bench.tick(minutes=15) == ["done"]
+    assert len(titles(bench)) == 1
+    assert bench.tick(minutes=15) == ["done"]
+    assert len(titles(bench)) == 2
+
+
+def test_a_slot_ends_after_as_many_chunks_as_it_may_have(bench: Bench) -> None:
+    bench.configure(caps=Caps(chunks=2))
+    collecting = bench.collecting
+    collecting.engine.stopping = lambda: True  # after each part
+    bench.service.gives = lambda asked: large(asked, 100, 15)
+    bench.clock.forward(minutes=15)
+    collecting.tick()
+    assert collecting.begin("mail", START + timedelta(minutes=15)) == "more"
+    assert collecting.run("mail", bench.job().token) == "done"
+    assert len(titles(bench)) == bench.job().progress.chunks == 2
+
+
+def test_a_run_that_takes_longer_than_its_limit_is_given_up(bench: Bench) -> None:
+    bench.configure(run_limit=60)
+
+    def gives(asked: Asked) -> Iterator[Step]:
+        for step in large(asked, 100, 5):
+            bench.clock.forward(seconds=25)
+            yield step
+
+    bench.service.gives = gives
+    assert bench.tick(minutes=15) == ["failed"]
+    assert bench.job().last_error == "it took longer than its run_limit"
+    assert len(titles(bench)) == 3  # what it had brought by then is kept
+
+
+def test_no_try_is_made_after_the_limit_of_a_run(bench: Bench) -> None:
+    bench.configure(run_limit=150)
+    bench.service.gives = raising(ConnectionError("the server is away"))
+    assert bench.tick(minutes=15) == ["waiting"]
+    assert bench.tick(minutes=2) == ["failed"]
+
+
+def test_what_was_taken_is_counted_by_days_of_the_pacific_zone(bench: Bench) -> None:
+    bench.service.gives = lambda asked: large(asked, 300_000, 2)
+    bench.configure(caps=Caps(object_writes=2, object_reads=2))
+    bench.tick(minutes=15)
+    (day,) = bench.job().days
+    assert (day.began, day.object_writes, day.chunks) == (START.replace(hour=8), 2, 1)
+    bench.tick(hours=20)
+    first, second = bench.job().days
+    assert (first, second.began) == (day, START.replace(hour=8) + timedelta(days=1))
+    bench.tick(minutes=15)
+    assert bench.job().days[-1].chunks == 2
+
+
+def large(asked: Asked, size: int, most: int) -> Iterator[Step]:
+    """Steps of one record with a raw of that size."""
+    for number in range(int(asked.cursor or 0), most):
+        raw = random.Random(number).randbytes(size)
+        raws = {hashlib.sha256(raw).hexdigest(): raw}
+        yield Step(str(number + 1), number, [event(f"{number:03}")], raws)

@@ -27,7 +27,7 @@ def test_collectors_are_shown_without_their_secrets(ask: Asker) -> None:
 
 def test_the_plan_is_shown(ask: Asker) -> None:
     state = ask("/plan").json or {}
-    assert (state["state"], state["failures_tolerated"], state["protected"]) == ("holds", 1, 1)
+    assert (state["state"], state["failures_tolerated"], state["protected"]) == ("arming", 1, 1)
 
 
 def test_what_if_writes_nothing(ask: Asker) -> None:

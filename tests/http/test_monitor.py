@@ -18,11 +18,18 @@ from shared.node import Node, open_node
 from shared.queue.protocol import QueueUnavailable, Workable
 from shared.settings import Settings
 from shared.store.protocol import StoreUnavailable
-from shared.workshop import monitor_of
+from shared.workshop import lone_monitor_of
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
 SLOT = 1_795_608_000_000_000
-WELL = {"late": [], "failed": [], "restarted": [], "told": 0}
+WELL = {
+    "late": [],
+    "failed": [],
+    "restarted": [],
+    "quiet": [],
+    "armed": True,
+    "told": 0,
+}
 
 
 class Clock:
@@ -50,7 +57,7 @@ def told(node: Node) -> Any:
 
 def called(node: Node, path: str = "/", method: str = "POST") -> TestResponse:
     def app(request: Request) -> object:
-        return monitor(node, monitor_of, request)
+        return monitor(node, lone_monitor_of, request)
 
     return Client(Request.application(app)).open(path, method=method)  # type: ignore[arg-type]
 
@@ -84,13 +91,14 @@ def test_what_came_of_collectors_is_answered(
     node.store.write(COLLECTORS, Collectors(collectors={"mail": mail}), over=None)
     job = enrolled("mail", mail, None, NOW)
     node.store.commit("collector", "mail", None, lambda _: job)
-    assert told(node)["looked"] == WELL
+    well = {**WELL, "armed": False}  # no run has acknowledged the plan
+    assert told(node)["looked"] == well
     looked = []
     for _ in range(2):
         clock.now += EVERY
         looked.append(told(node)["looked"])
-    late = {"late": ["mail"], "failed": [], "restarted": ["mail"], "told": 1}
-    assert looked == [WELL, late]
+    late = {**well, "late": ["mail"], "restarted": ["mail"], "told": 1}
+    assert looked == [well, late]
     assert "mail" in caplog.text
     assert [task.name.partition("-")[0] for task in node.slots_queue.waiting()] == ["collector"]
 

@@ -14,8 +14,9 @@ from shared.model.records import Fix, NamedRecord
 from shared.model.time import EPOCH
 from shared.store.protocol import Store
 from shared.store.sqlite import SqliteStore
-from shared.work.engine import Budget, Engine
+from shared.work.engine import Engine
 from shared.work.jobs import Job
+from shared.work.runs import Budget
 from shared.workshop import HOME
 from tests.inline_queue import InlineQueue
 

@@ -31,8 +31,9 @@ from shared.store.changing import current
 from shared.store.firestore import FirestoreStore
 from shared.store.protocol import Store, StoreUnavailable
 from shared.store.sqlite import SqliteStore
-from shared.work.engine import Budget, Engine
+from shared.work.engine import Engine
 from shared.work.jobs import LEASE, Job
+from shared.work.runs import Budget
 from tests.inline_queue import InlineQueue
 from tests.large_takeout import SMALL, TINY, write_tgz, write_zip
 

@@ -18,7 +18,7 @@ from shared.model.access import ACCESS, Access
 from shared.model.records import AnyRecord, Event, Fix, Message, Reject, Visit
 from shared.model.steps import File, Source, Step
 from shared.store.changing import current
-from shared.work.engine import Budget
+from shared.work.runs import Budget
 from tests.imports.conftest import NOW, Home, home_in
 
 TINY = Budget(seconds=0)

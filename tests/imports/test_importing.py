@@ -14,7 +14,7 @@ from shared.imports.places import place_of
 from shared.model.access import ACCESS, Access
 from shared.model.records import AnyRecord, Media, Message, Reject
 from shared.store.changing import current
-from shared.work.engine import Budget
+from shared.work.runs import Budget
 from tests import takeout
 from tests.imports.conftest import Home, home_in
 

@@ -88,7 +88,7 @@ def test_one_is_added_listed_changed_paused_and_removed(yurt: Yurt) -> None:
         (("add", "mail", "letters"), "mail: say which host: --set host=imap.example.org"),
         (("add", "Mail", "letters", "--set", "host=h"), "'Mail' cannot be the name of a collector"),
         (("add", "mail", "letters", "--set", "host"), "'host' is no option: write NAME=VALUE"),
-        (("add", "x", "letters", "--set", "host=h", "--cap", "writes=1"), "Expected `int` >= 10"),
+        (("add", "x", "letters", "--set", "host=h", "--cap", "writes=1"), "Expected `int` >= 5"),
         (("add", "x", "letters", "--set", "host=h", "--cap", "wishes=9"), "unknown field `wishes`"),
         (("add", "x", "letters", "--set", "host=h", "--cap", "writes=a"), "is no cap"),
         (("add", "x", "letters", "--set", "host=h", "--schedule", "x"), "is no schedule"),
@@ -227,7 +227,8 @@ def test_the_plan_says_what_holds_and_what_is_tightest(yurt: Yurt) -> None:
     assert "Nothing is protected" in yurt("plan").stdout
     add(yurt, "mail")
     shown = yurt("plan")
-    assert "The plan holds: of 1 protected collectors any 1 may fail in one window" in shown.stdout
+    assert "The plan holds, and is not armed yet: any 1 of 1 protected" in shown.stdout
+    assert "nobody looks after the collectors: does the node run?" in shown.stdout
     assert "storage.class_a" in shown.stdout
     state = json.loads(yurt("plan", "--json").stdout)
     assert (state["state"], state["failures_tolerated"], state["generation"]) == ("holds", 1, 2)

@@ -7,8 +7,9 @@ from random import Random
 
 from shared.queue.protocol import QueueError, Task
 from shared.store.protocol import StoreError
-from shared.work.engine import Budget, Engine
+from shared.work.engine import Engine
 from shared.work.jobs import ENDED, Job
+from shared.work.runs import Budget
 from tests.sim.ports import LATEST, SimKeeps, SimQueue, SimSpool, SimStore
 from tests.sim.works import Plan, SimWork
 from tests.sim.world import Faults, Killed, World

@@ -8,8 +8,9 @@ from typing import Any, cast
 from shared.model.records import Event
 from shared.queue.protocol import QueueUnavailable, Task, Waiting
 from shared.store.protocol import Store
-from shared.work.engine import Budget, Engine, Outcome
+from shared.work.engine import Engine, Outcome
 from shared.work.jobs import Job
+from shared.work.runs import Budget
 from shared.work.works import Part
 from tests.store.samples import NOON, event
 

@@ -9,9 +9,9 @@ import pytest
 
 from shared.meter import spend
 from shared.store.protocol import Conflict, StoreUnavailable
-from shared.work.engine import MOST_TRIES, Budget, NoSuchJob
+from shared.work.engine import MOST_TRIES, NoSuchJob
 from shared.work.jobs import LEASE, Progress
-from shared.work.runs import resident
+from shared.work.runs import Budget, resident
 from shared.work.works import CannotGoOn
 from tests.store.samples import NOON, event, fix
 from tests.work.bench import Act, Bench, Dead, Wrapped, die, part
@@ -444,10 +444,10 @@ class TestProgress:
         ]
         bench.submit(*acts)
         bench.run()
-        # The look at the job, its claim, and each of the first two commits with its record: what
-        # the last one costs is known after it only.
+        # The look at the job, its claim, each of two commits with its record, and the end, of which
+        # it says itself what it takes.
         assert bench.job.progress.reads == 1 + 3 + 5
-        assert bench.job.progress.writes == 1 + 7 + 2 + 2
+        assert bench.job.progress.writes == 1 + 7 + 2 + 2 + 1
 
     def test_it_never_falls(self, bench: Bench) -> None:
         bench.submit(part(2, "a", settle=True), part(3)._replace(done=50))
