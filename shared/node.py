@@ -13,6 +13,7 @@ from shared.alerting.configured import ALERTING, Alerting
 from shared.blobs.kept import Kept
 from shared.blobs.protocol import Objects
 from shared.copied import Copied
+from shared.counters.protocol import Counters
 from shared.counts import Counts
 from shared.friends import Friends
 from shared.ha.collectors import COLLECTORS, Collectors
@@ -91,6 +92,11 @@ class Node:
         if self.settings.firestore is not None or self.settings.tasks is not None:
             return self.queue
         return _open_queue(self.settings, self.clock, "slots.db")
+
+    @cached_property
+    def counters(self) -> Counters | None:
+        """What the platform counts; nobody counts at home."""
+        return _open_counters(self.settings)
 
     @cached_property
     def search(self) -> Search | None:
@@ -221,6 +227,14 @@ def _open_queue(settings: Settings, clock: Callable[[], datetime], file: str) ->
     from shared.queue.local import LocalQueue
 
     return LocalQueue(settings.data / file, clock)
+
+
+def _open_counters(settings: Settings) -> Counters | None:
+    if settings.firestore is None:
+        return None
+    from shared.counters.cloudmonitoring import CloudMonitoring
+
+    return CloudMonitoring(settings.firestore.project, settings.monitoring_endpoint)
 
 
 def _database(settings: Settings) -> Path:

@@ -46,7 +46,8 @@ class Settings:
     against. In the cloud a revocation works within that time; at home, where processes see each
     other's changes, at once. friends_age: how old a friend's position may be in an answer; finding
     it costs reads. bucket: of Cloud Storage, where large bytes are if not in that folder. tasks:
-    the queue of a cloud node; a home node's is in that folder.
+    the queue of a cloud node; a home node's is in that folder. monitoring_endpoint: of a server
+    that stands in for Cloud Monitoring; it is asked without credentials.
     """
 
     data: Path = Path("data")
@@ -57,6 +58,7 @@ class Settings:
     friends_age: timedelta = timedelta(0)
     bucket: str | None = None
     tasks: TasksQueue | None = None
+    monitoring_endpoint: str | None = None
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -74,6 +76,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     YURT_TASKS_ACCOUNT   the e-mail of the service account that they are called as
     YURT_TASKS_AUDIENCE  what the calls' tokens are for, the target by default
     YURT_TASKS_ENDPOINT  a server that stands in for the service
+    YURT_MONITORING_ENDPOINT  a server that stands in for Cloud Monitoring, with `firestore`
     YURT_PUBLIC_BASE  the URL at which phones reach the node
     YURT_MASTER_KEY   key that seals readable secrets (64 hexadecimal digits); at home a file
     """
@@ -96,6 +99,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         friends_age=timedelta(seconds=60),
         bucket=environ.get("YURT_BUCKET") or None,
         tasks=_tasks(environ),
+        monitoring_endpoint=environ.get("YURT_MONITORING_ENDPOINT") or None,
     )
 
 

@@ -1,9 +1,9 @@
-"""The engine of a node, with every kind of work there is."""
+"""What drives a node: its engines with every kind of work there is, and what looks after them."""
 
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
@@ -14,7 +14,6 @@ from shared.collecting.reports import paired, reports
 from shared.collecting.slots import WORK
 from shared.collecting.work import CollectWork
 from shared.counters.protocol import Counters
-from shared.imports.importing import ImportWork
 from shared.node import Node
 from shared.queue.protocol import Queue
 from shared.services.protocol import Service
@@ -37,6 +36,9 @@ def engine_of(
     node: Node, queue: Queue | None = None, stopping: Callable[[], bool] = lambda: False
 ) -> Engine:
     """queue: where the next chunks go; the node's own if none is given. stopping: as `Engine`."""
+    # Functions that only look after collectors start without what reads files.
+    from shared.imports.importing import ImportWork
+
     at_home = node.settings.firestore is None
     return Engine(
         store=node.store,
@@ -96,19 +98,21 @@ def collecting_of(
 ) -> Collecting:
     """The collectors of a node. stopping: as `engine_of`. services: that may be asked; all there
     are if none are given."""
-    # Functions that only run jobs start without them.
-    from shared.services.registry import SERVICES
+    if services is None:
+        # Functions that run no slots start without them.
+        from shared.services.registry import SERVICES
 
+        services = SERVICES
     engine = Engine(
         store=node.store,
         queue=node.slots_queue,
-        keeps=node.kept,
+        keeps=_Kept(node),
         works={
             WORK: CollectWork(
                 node.configured,
                 node.profile,
                 lambda: node.master_key,
-                SERVICES if services is None else services,
+                services,
                 node.clock,
             )
         },
@@ -118,3 +122,17 @@ def collecting_of(
         stopping=stopping,
     )
     return Collecting(node.store, engine, node.configured, node.clock)
+
+
+def lone_monitor_of(node: Node, every: timedelta) -> Monitor:
+    """The same, where only it runs: it lets others run slots, so it asks no services."""
+    return monitor_of(node, collecting_of(node, services={}), every, counters=node.counters)
+
+
+class _Kept(NamedTuple):
+    """Where the node keeps large bytes, opened by the first: who runs no slots may have no key."""
+
+    node: Node
+
+    def put(self, data: bytes) -> str:
+        return self.node.kept.put(data)

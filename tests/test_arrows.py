@@ -18,7 +18,6 @@ BELOW: dict[str, set[str]] = {
     "services": {"model", "sources"},
     "ha": {"model"},
     "copied": {"store"},
-    "counters": set(),
     "collecting": {
         "counters",
         "ha",
@@ -41,6 +40,7 @@ BELOW: dict[str, set[str]] = {
     "work": {"ha", "meter", "model", "queue", "store"},
     "imports": {"archives", "blobs", "model", "sources", "store", "work"},
     "upkeep": {"imports", "model", "node", "store", "work"},
+    "counters": {"ha"},
     "counts": {"store"},
     "keyring": {"model", "store"},
     "friends": {"model", "sources", "store"},
@@ -48,6 +48,7 @@ BELOW: dict[str, set[str]] = {
         "alerting",
         "blobs",
         "copied",
+        "counters",
         "counts",
         "friends",
         "ha",
@@ -108,6 +109,7 @@ ADAPTERS = {
     "shared.blobs.gcs",
     "shared.queue.local",
     "shared.queue.cloudtasks",
+    "shared.counters.cloudmonitoring",
 }
 WORLD = {"asyncio", "http", "logging", "os", "pathlib", "random", "secrets", "sqlite3", "ssl"}
 WORLD |= {"subprocess", "tempfile", "threading", "time"}
@@ -207,6 +209,13 @@ def test_a_function_that_answers_at_once_loads_nothing_that_reads_files(function
     rooms = {".".join(name.split(".")[:2]) for name in names}
     assert rooms.isdisjoint({"shared.archives", "shared.workshop", "shared.upkeep"})
     assert {name.split(".")[0] for name in names}.isdisjoint({"PIL", "pillow_heif", "google"})
+
+
+@pytest.mark.parametrize("function", ["tick", "monitor"])
+def test_a_function_that_lets_others_work_loads_nothing_that_does(function: str) -> None:
+    names = loaded(f"functions.{function}.main")
+    assert names.isdisjoint({"shared.imports.importing", "shared.services.registry"})
+    assert {name.split(".")[0] for name in names}.isdisjoint({"PIL", "pillow_heif", "imapclient"})
 
 
 def test_the_library_knows_nobody_above_it() -> None:

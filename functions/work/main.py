@@ -1,4 +1,4 @@
-"""`work`: one chunk of one job, as Cloud Tasks asks for it; and the sweep."""
+"""`work`: one chunk of one job, or a sweep, as Cloud Tasks asks for it."""
 
 import functions_framework
 from werkzeug.wrappers import Request, Response

@@ -16,9 +16,6 @@ from shared.ha.allowances import LONGEST_MONTH, Allowance
 
 QUOTAS = ROOT / "infra" / "quotas.yaml"
 
-BYTES = {"GB": 10**9, "GiB": 2**30}
-"""Of the units that are amounts of data."""
-
 Spending: TypeAlias = Mapping[str, float]
 """What is used of allowances, by name, each in its unit and for one of its windows: of an
 allowance by the day that of the busiest day. One that is missing is not touched."""

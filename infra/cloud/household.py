@@ -21,8 +21,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from infra.cloud.allowances import BYTES, Spending, added
-from shared.ha.allowances import LONGEST_MONTH, Allowance
+from infra.cloud.allowances import Spending, added
+from shared.ha.allowances import BYTES, LONGEST_MONTH, Allowance
 
 SLOWER = 2.0
 STORE_CALL = 0.05

@@ -1,42 +1,30 @@
 """What of the free tier was used by now, as Google's APIs tell it.
 
-Counts come from Cloud Monitoring, some minutes late (https://cloud.google.com/monitoring/api/v3,
-method `projects.timeSeries.list`; each metric of `_METRICS` is described under
-https://cloud.google.com/monitoring/api/metrics_gcp), stocks from the service that keeps them. What
-cannot be asked is unknown, with the reason; it is never taken for 0. Of allowances that belong to
-a billing account other projects may use, too, which is not seen from here.
+Counts come from Cloud Monitoring (`shared.counters`), some minutes late, stocks from the service
+that keeps them. What cannot be asked is unknown, with the reason; it is never taken for 0. Of
+allowances that belong to a billing account other projects may use, too, which is not seen from
+here.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
 from infra.cli.words import span_text, table
-from infra.cloud.allowances import BYTES, allowances
+from infra.cloud.allowances import allowances
 from infra.cloud.api import Api, ApiError, Call, Unreachable, part
-from shared.ha.allowances import Allowance, Window, began, ends
+from shared.counters.metrics import Answer, Query, queries, readings, refused, stamp
+from shared.counters.protocol import Reading, Unknown
+from shared.ha.allowances import BYTES, Allowance, Window, began, ends
 
 AT_ONCE = 8
 """Requests under way."""
 
-_MINUTE = timedelta(minutes=1)
-_SEEN_WITHIN = timedelta(days=2)
-"""How old the newest measure of a stock may be: those of buckets come once a day."""
-
 _BAR = 10
-_LONGEST_REASON = 160
-
-
-class Unknown(NamedTuple):
-    why: str
-
-
-Reading = float | Unknown
-"""In the unit of the allowance."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -69,80 +57,18 @@ class Usage(Struct, frozen=True, kw_only=True):
     tightest: str | None
 
 
-class _Metric(NamedTuple):
-    """A metric of Cloud Monitoring. where: what else the filter says. stock: a gauge, of which the
-    newest point of each series counts; else it counts what came since the point before."""
-
-    type: str
-    where: str = ""
-    stock: bool = False
-
-
-def _firestore(type: str) -> _Metric:
-    # The other metrics of the same counts, without `_ops`, know no databases; these are the ones
-    # recommended (https://cloud.google.com/firestore/native/docs/understand-performance-monitoring).
-    database = 'resource.type="firestore.googleapis.com/Database"'
-    return _Metric(f"firestore.googleapis.com/document/{type}_ops_count", database)
-
-
-def _run(type: str, where: str = "") -> _Metric:
-    revision = 'resource.type="cloud_run_revision"'
-    return _Metric(f"run.googleapis.com/{type}", f"{revision} AND {where}" if where else revision)
-
-
-_METRICS: Mapping[str, tuple[_Metric, ...]] = {
-    "firestore.reads": (_firestore("read"),),
-    "firestore.writes": (_firestore("write"),),
-    "firestore.deletes": (_firestore("delete"),),
-    "firestore.stored": (
-        _Metric("firestore.googleapis.com/storage/data_and_index_storage_bytes", stock=True),
-    ),
-    "run.requests": (_run("request_count"),),
-    # Seconds of vCPU and of GiB that were allotted while they are billed.
-    "run.vcpu_seconds": (_run("container/cpu/allocation_time"),),
-    "run.gib_seconds": (_run("container/memory/allocation_time"),),
-    "run.egress": (_run("container/network/sent_bytes_count", 'metric.labels.kind="internet"'),),
-    "tasks.operations": (
-        _Metric("cloudtasks.googleapis.com/api/request_count"),
-        _Metric("cloudtasks.googleapis.com/queue/task_attempt_count"),
-    ),
-    # Of every kind: live objects, and those that soft deletion still keeps.
-    "storage.stored": (_Metric("storage.googleapis.com/storage/v2/total_bytes", stock=True),),
-    "storage.class_a": (_Metric("storage.googleapis.com/api/request_count"),),
-    "storage.class_b": (_Metric("storage.googleapis.com/api/request_count"),),
-    # With what functions of the region read, which is free: never too little.
-    "storage.egress": (_Metric("storage.googleapis.com/network/sent_bytes_count"),),
-    "secrets.accesses": (
-        _Metric(
-            "serviceruntime.googleapis.com/api/request_count",
-            'resource.type="consumed_api" AND '
-            'resource.labels.service="secretmanager.googleapis.com" AND '
-            "resource.labels.method="
-            '"google.cloud.secretmanager.v1.SecretManagerService.AccessSecretVersion"',
-        ),
-    ),
-    "pubsub.volume": (
-        _Metric("pubsub.googleapis.com/topic/byte_cost"),
-        _Metric("pubsub.googleapis.com/subscription/byte_cost"),
-    ),
-    "logging.volume": (_Metric("logging.googleapis.com/billing/bytes_ingested"),),
-    # Of machines of every size, in seconds.
-    "compute.hours": (_Metric("compute.googleapis.com/instance/uptime"),),
-}
-
-_UNITS = {**BYTES, "hours": 3_600}
-"""How many of what a metric counts make one of the unit."""
-
-_READING = ("Get", "Head", "Read", "Test")
-_FREE = ("Cancel", "Delete")
-
-
 def usage(api: Api, region: str, now: datetime) -> Usage:
     """What of every allowance was used. now: with a zone."""
     given = allowances()
+    counted = {name: allowance for name, allowance in given.items() if name not in _LISTS}
+    asked = queries(counted)
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        readings = list(threads.map(partial(_reading, api, region, now), given.items()))
-    return usage_of(api.project, region, now, given, dict(zip(given, readings, strict=True)))
+        answers = threads.map(partial(_answer, api, now), asked)
+        listed = threads.map(partial(_listed, api, region, now), _LISTS)
+        found = readings(counted, dict(zip(asked, answers, strict=True)))
+        found.update(zip(_LISTS, listed, strict=True))
+    told = {name: found.get(name, Unknown("no API tells it")) for name in given}
+    return usage_of(api.project, region, now, given, told)
 
 
 def usage_of(
@@ -150,10 +76,10 @@ def usage_of(
     region: str,
     now: datetime,
     given: Mapping[str, Allowance],
-    readings: Mapping[str, Reading],
+    found: Mapping[str, Reading],
 ) -> Usage:
     """The same of what was read of each allowance. Pure."""
-    rows = tuple(_row(name, given[name], readings[name], now) for name in given)
+    rows = tuple(_row(name, given[name], found[name], now) for name in given)
     used = [row for row in rows if row.share]
     tightest = max(used, key=lambda row: row.share or 0.0).name if used else None
     return Usage(project=project, region=region, at=now, rows=rows, tightest=tightest)
@@ -194,94 +120,19 @@ def _row(name: str, allowance: Allowance, reading: Reading, now: datetime) -> Ro
 # What is read
 
 
-def _reading(api: Api, region: str, now: datetime, asked: tuple[str, Allowance]) -> Reading:
-    name, allowance = asked
+def _answer(api: Api, now: datetime, query: Query) -> Answer:
+    path = f"v3/projects/{part(api.project)}/timeSeries"
     try:
-        if name in _METRICS:
-            return _measured(api, name, allowance, now)
-        if name in _LISTS:
-            return _LISTS[name](api, region, now)
-    except ApiError as error:
-        return Unknown(_why(error))
-    except Unreachable as error:
-        return Unknown(str(error))
-    return Unknown("no API tells it")
+        return list(api.pages("monitoring", path, "timeSeries", query.parameters(now)))
+    except (ApiError, Unreachable) as error:
+        return _why(error)
 
 
-def _measured(api: Api, name: str, allowance: Allowance, now: datetime) -> float:
-    counted = _CLASSES.get(name)
-    total = 0.0
-    for metric in _METRICS[name]:
-        series = api.pages(
-            "monitoring",
-            f"v3/projects/{part(api.project)}/timeSeries",
-            "timeSeries",
-            _query(metric, allowance.window, now),
-        )
-        total += newest(series) if metric.stock else summed(series, counted)
-    return total / _UNITS.get(allowance.unit, 1)
-
-
-def _query(metric: _Metric, window: Window, now: datetime) -> dict[str, str]:
-    """Asks for one point of each series: its sum from the beginning of the window on, in whole
-    minutes, which is as exact as the service aligns; or its newest value.
-
-    (https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#Aligner)
-    """
-    until = now.replace(second=0, microsecond=0)
-    start = began(window, now) if not metric.stock else until - _SEEN_WITHIN
-    if start is None:
-        raise ValueError(f"{metric.type} counts what comes, and a stock is no window for it")
-    until = max(until, start + _MINUTE)  # no shorter period can be asked for
-    is_of_type = f'metric.type="{metric.type}"'
-    return {
-        "filter": f"{is_of_type} AND {metric.where}" if metric.where else is_of_type,
-        "interval.startTime": _stamp(start),
-        "interval.endTime": _stamp(until),
-        "aggregation.alignmentPeriod": f"{(until - start).total_seconds():.0f}s",
-        "aggregation.perSeriesAligner": "ALIGN_NEXT_OLDER" if metric.stock else "ALIGN_SUM",
-    }
-
-
-def summed(
-    series: Iterable[Mapping[str, Any]],
-    counts: Callable[[str], bool] | None = None,
-) -> float:
-    """All points of all series. counts: whether those of a label `method` count. No series means
-    that nothing happened."""
-    return sum(
-        _value(point)
-        for each in series
-        if counts is None or counts(each.get("metric", {}).get("labels", {}).get("method", ""))
-        for point in each.get("points", ())
-    )
-
-
-def newest(series: Iterable[Mapping[str, Any]]) -> float:
-    """Of each series the newest point, which is its first, together."""
-    return sum(_value(point) for each in series for point in each.get("points", ())[:1])
-
-
-def is_class_b(method: str) -> bool:
-    """Whether an operation of Cloud Storage reads a thing or looks at it. What is not known is
-    taken for the dearer kind (https://cloud.google.com/storage/pricing#operations-by-class)."""
-    return method.startswith(_READING)
-
-
-def is_class_a(method: str) -> bool:
-    return not is_class_b(method) and not method.startswith(_FREE)
-
-
-_CLASSES: Mapping[str, Callable[[str], bool]] = {
-    "storage.class_a": is_class_a,
-    "storage.class_b": is_class_b,
-}
-
-
-def _value(point: Mapping[str, Any]) -> float:
-    """The API says 64-bit integers as texts."""
-    value = point["value"]
-    return float(value["int64Value"] if "int64Value" in value else value.get("doubleValue", 0.0))
+def _listed(api: Api, region: str, now: datetime, name: str) -> Reading:
+    try:
+        return _LISTS[name](api, region, now)
+    except (ApiError, Unreachable) as error:
+        return _why(error)
 
 
 def _versions(api: Api, region: str, now: datetime) -> float:  # noqa: ARG001 - as its siblings
@@ -308,7 +159,7 @@ def _minutes(api: Api, region: str, now: datetime) -> float:
     """Of builds that began this month, from their start on: waiting in line is free. Those of one
     that goes on count, too (https://cloud.google.com/build/docs/api/reference/rest/v1/projects.locations.builds)."""
     since = began("month", now)
-    query = {"filter": f'create_time>="{_stamp(since)}"', "pageSize": "1000"} if since else {}
+    query = {"filter": f'create_time>="{stamp(since)}"', "pageSize": "1000"} if since else {}
     # Functions are built in their region; whoever builds by hand does so globally.
     found = [
         build
@@ -354,16 +205,10 @@ def _at(api: Api, location: str) -> str:
     return f"projects/{part(api.project)}/locations/{location}"
 
 
-def _stamp(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
-
-
-def _why(error: ApiError) -> str:
-    service = f"{error.service}.googleapis.com"
-    if error.reason == "SERVICE_DISABLED":
-        return f"{service} is not enabled in the project"
-    said = " ".join(error.message.split())[:_LONGEST_REASON]
-    return f"{service} answers {error.status} {error.code}".rstrip() + f": {said}"
+def _why(error: ApiError | Unreachable) -> Unknown:
+    if isinstance(error, Unreachable):
+        return Unknown(str(error))
+    return refused(error.service, error.status, error.code, error.reason, error.message)
 
 
 # How it is said

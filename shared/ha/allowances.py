@@ -13,6 +13,9 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 LONGEST_MONTH = 31
 """Days."""
 
+BYTES = {"GB": 10**9, "GiB": 2**30}
+"""Of the units that are amounts of data."""
+
 Window = Literal["day", "month", "stock"]
 Recurring = Literal["day", "month"]
 Text = Annotated[str, Meta(min_length=1)]

@@ -1,4 +1,4 @@
-"""What Cloud Tasks and Cloud Scheduler call: one chunk of a job, or a sweep.
+"""What Cloud Tasks calls: one chunk of a job, or a sweep.
 
 The platform lets nobody else in (IAM checks the caller before the function is reached). An answer
 below 300 says that the call is settled; anything else that it shall be made again, later.
@@ -30,14 +30,15 @@ _running = threading.Lock()
 
 
 class Call(Struct, frozen=True):
-    """The body of a task: a chunk of a job or collector, by its token, or a collector's slot, in
-    microseconds since 1970; again: the number of its restart."""
+    """The body of a task: a chunk of a job or collector, by its token, a collector's slot, or the
+    slot of a sweep; slots in microseconds since 1970. again: the number of a slot's restart."""
 
     job: str | None = None
     collector: str | None = None
     token: int | None = None
     slot: int | None = None
     again: int = 0
+    sweep: int | None = None
 
 
 EngineOf = Callable[[Node], Engine]
@@ -47,7 +48,7 @@ CollectingOf = Callable[[Node], Collecting]
 def work(
     node: Node, engine_of: EngineOf, collecting_of: CollectingOf, request: Request
 ) -> Response:
-    """`POST /` with a `Call` runs a chunk; `POST /sweep` looks after what nobody asks for.
+    """`POST /` with a `Call` runs a chunk, or looks after what nobody asks for.
 
     engine_of, collecting_of: what runs the node's jobs and its collectors.
     """
@@ -64,10 +65,8 @@ def _done(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, request:
     path = path_within(request, "work")
     if request.method != "POST":
         raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
-    if path == "/sweep":
-        return sweep(node, engine_of(node))
     if path != "/":
-        raise Problem(404, f"there is nothing at {path}; there is / and /sweep")
+        raise Problem(404, f"there is nothing at {path}; there is /")
     body, truncated = read_body(request, BODY_LIMIT)
     try:
         call = msgspec.json.decode(b"" if truncated else body, type=Call)
@@ -75,6 +74,8 @@ def _done(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, request:
         # Settled: the same body would be wrong again, and the sweep finds the job it was meant for.
         _log.error("a task cannot be read: %s", error)
         return {"outcome": "unreadable"}
+    if call.sweep is not None:
+        return sweep(node, engine_of(node))
     return {"outcome": _chunk(node, engine_of, collecting_of, call)}
 
 
@@ -85,7 +86,7 @@ def _chunk(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, call: C
         if call.collector is not None:
             return called(collecting_of(node), call.collector, call)
         if call.job is None or call.token is None:
-            _log.error("a task says neither a job nor a collector")
+            _log.error("a task says neither a job nor a collector, nor a sweep")
             return "unreadable"
         return engine_of(node).run(call.job, call.token)
     finally:

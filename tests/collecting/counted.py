@@ -1,9 +1,10 @@
 """A platform that counts what a test says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.counters.protocol import Reading, Unknown
+from shared.ha.allowances import Allowance
 
 
 class Counted:
@@ -15,8 +16,8 @@ class Counted:
         self.used: dict[str, float] = {}
         self.unknown: dict[str, str] = {}
 
-    def read(self, names: Iterable[str], now: datetime) -> Mapping[str, Reading]:
+    def read(self, asked: Mapping[str, Allowance], now: datetime) -> Mapping[str, Reading]:
         return {
             name: Unknown(self.unknown[name]) if name in self.unknown else self.used.get(name, 0.0)
-            for name in names
+            for name in asked
         }

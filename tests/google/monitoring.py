@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tests.google.project import Project
 from tests.google.refusal import Refusal, bad_field, invalid
-from tests.google.service import Call, Json, Route, Service, page, seconds
+from tests.google.service import Answer, Call, Json, Route, Service, page, seconds
 
 _FILTER = re.compile(r'metric\.type\s*=\s*"([^"]+)"')
 _ALIGNERS = frozenset(
@@ -38,9 +38,11 @@ Value = int | float
 
 
 class Monitoring(Service):
-    """series: what was measured, by metric type: one value, or several, oldest first.
+    """series: what was measured, by metric type: one value, or several, oldest first; or one value
+    for each value of a label, by which the request must group.
 
     unknown: metric types that do not exist; all others do, without data unless `series` has some.
+    answer: what is answered instead to everything, as it is.
     """
 
     host = "monitoring.googleapis.com"
@@ -50,13 +52,15 @@ class Monitoring(Service):
 
     def __init__(self, project: Project) -> None:
         super().__init__(project)
-        self.series: Mapping[str, Value | Sequence[Value]] = {}
+        self.series: Mapping[str, Value | Sequence[Value] | Mapping[str, Value]] = {}
         self.unknown: set[str] = set()
+        self.answer: bytes | None = None
 
     def routes(self) -> list[Route]:
-        return [Route("GET", "v3/projects/{project}/timeSeries", self._list, query=_QUERY)]
+        path = "v3/projects/{project}/timeSeries"
+        return [Route("GET", path, self._list, query=_QUERY, needs="monitoring.timeSeries.list")]
 
-    def _list(self, call: Call) -> Json:
+    def _list(self, call: Call) -> Json | Answer:
         types = _FILTER.findall(call.query.get("filter", ""))
         if len(types) != 1:
             text = "Field filter had an invalid value: must specify exactly one metric type"
@@ -69,16 +73,39 @@ class Monitoring(Service):
                 "recently, it could take up to 10 minutes to become available. Please try again soon."
             )
             raise Refusal("NOT_FOUND", text)
+        if self.answer is not None:
+            return Answer(200, self.answer)
         measured = self.series.get(types[0], ())
+        if isinstance(measured, Mapping):
+            label = _grouped_by(call)
+            found = [
+                _series(types[0], (value,), start, end, {label: name})
+                for name, value in measured.items()
+            ]
+            return page("timeSeries", found)
         values = measured if isinstance(measured, Sequence) else (measured,)
         return page("timeSeries", [_series(types[0], values, start, end)] if values else [])
 
 
-def _series(type: str, values: Sequence[Value], start: str, end: str) -> Json:
+def _grouped_by(call: Call) -> str:
+    """The label, without which nothing that has one could be told apart."""
+    field = call.query.get("aggregation.groupByFields", "")
+    if not field.startswith("metric.labels."):
+        raise bad_field("aggregation.groupByFields", "the test's series are told apart by a label")
+    return field.removeprefix("metric.labels.")
+
+
+def _series(
+    type: str,
+    values: Sequence[Value],
+    start: str,
+    end: str,
+    labels: Mapping[str, str] | None = None,
+) -> Json:
     """Points are newest first."""
     whole = all(isinstance(value, int) for value in values)
     return {
-        "metric": {"type": type},
+        "metric": {"type": type, **({"labels": dict(labels)} if labels else {})},
         "resource": {"type": "global", "labels": {}},
         "metricKind": "GAUGE",
         "valueType": "INT64" if whole else "DOUBLE",

@@ -28,7 +28,8 @@ _UNKNOWN_TYPE = (
 class Policies:
     """By the resource's name. kind of a resource: see `roles.is_bindable`.
 
-    slow_accounts: how many writes of a policy that name it find a new account missing still.
+    slow_accounts: how many writes of a policy that name it find a new account missing still. One
+    that does takes time, in which all others become known, too.
     """
 
     def __init__(self, slow_accounts: int = 0) -> None:
@@ -158,7 +159,8 @@ class Policies:
         slow = self.accounts.get(email)
         if slow is None:
             return False
-        self.accounts[email] = max(0, slow - 1)
+        if slow:
+            self.accounts = {known: max(0, still - 1) for known, still in self.accounts.items()}
         return slow == 0
 
 

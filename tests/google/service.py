@@ -88,7 +88,8 @@ class Service(ABC):
 
     messages: the table of its fields. free: it needs no billing account. always: it need not be
     enabled. quota: it wants to be told whose quota is used. older: its JSON is no proto3, so that
-    what is null, zero or empty is told apart from what is not there.
+    what is null, zero or empty is told apart from what is not there. open: it wants no token, as
+    what stands in for it.
     """
 
     host: str
@@ -98,6 +99,7 @@ class Service(ABC):
     always = False
     quota = False
     older = False
+    open = False
 
     def __init__(self, project: Project) -> None:
         self.project = project

@@ -20,6 +20,8 @@ from shared.workshop import collecting_of
 from tests.http.asking import NOON, asker
 from tests.http.uploads import EML, Sender
 
+SWEEP = {"sweep": 1_795_608_000_000_000}
+
 
 @pytest.fixture
 def sender(tmp_path: Path) -> Iterator[Sender]:
@@ -74,11 +76,12 @@ def test_a_call_that_would_be_wrong_again_is_settled(
 def test_what_is_not_answered(sender: Sender) -> None:
     assert call(sender, method="GET").status_code == 405
     assert call(sender, "/elsewhere").status_code == 404
+    assert call(sender, "/sweep", SWEEP).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/sweep"])
+@pytest.mark.parametrize("sweeps", [False, True])
 def test_while_the_store_is_away_the_call_shall_be_made_again(
-    sender: Sender, path: str, monkeypatch: pytest.MonkeyPatch
+    sender: Sender, sweeps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
         raise StoreUnavailable("no answer")
@@ -87,7 +90,7 @@ def test_while_the_store_is_away_the_call_shall_be_made_again(
     store = type(sender.node.store)
     monkeypatch.setattr(store, "control", away)
     monkeypatch.setattr(store, "due", away)
-    assert call(sender, path, task).status_code == 503
+    assert call(sender, body=SWEEP if sweeps else task).status_code == 503
 
 
 def test_one_chunk_runs_at_a_time(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,23 +127,23 @@ def test_a_sweep_revives_what_nobody_moves(sender: Sender, monkeypatch: pytest.M
         job = begun(sender)["job"]
     assert sender.work() == []
     later(sender, timedelta(hours=2))
-    assert call(sender, "/sweep").get_json()["revived"] == [job]
+    assert call(sender, body=SWEEP).get_json()["revived"] == [job]
     assert "done" in sender.work()
 
 
 def test_a_sweep_seals_once_a_week_and_leaves_a_paused_job_alone(sender: Sender) -> None:
     for _ in range(3):
-        assert call(sender, "/sweep").status_code == 200
+        assert call(sender, body=SWEEP).status_code == 200
     assert [found.id for found in every_job(sender.engine.store)] == ["seal"]
     sender.engine.pause("seal")
     later(sender, timedelta(days=7))
-    call(sender, "/work/sweep")
+    call(sender, "/work", SWEEP)
     assert sender.engine.job("seal").state == "paused"
     sender.engine.resume("seal")
     assert "done" in sender.work()
     for days in (8, 14):
         later(sender, timedelta(days=days))
-        call(sender, "/sweep")
+        call(sender, body=SWEEP)
         sender.work()
     assert sender.engine.job("seal").created == NOON + timedelta(days=8)
     assert [found.id for found in every_job(sender.engine.store)] == ["seal"]

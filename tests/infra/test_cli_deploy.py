@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,30 @@ from infra.cli.commands import COMMANDS
 from infra.cli.main import main
 from infra.cli.session import Session
 from infra.cloud.doors import Doors
-from infra.staging import ROOT
+from infra.cloud.plan import cloud_node
 from tests.google.fake import FakeGoogle
 from tests.google.requests import ask
-from tests.infra.cloud.project import NOW, Project
+from tests.infra.cloud.project import NOW, Project, checkout
 
 Yurt = Callable[..., Result]
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("deployed"))
+
+
+@pytest.fixture(autouse=True)
+def small(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is deployed is small, since the fake reads all of it each time."""
+    of_root = partial(cloud_node, root=root, build=root.parent / "build")
+    monkeypatch.setattr("infra.cloud.plan.cloud_node", of_root)
+
+
 @pytest.fixture
-def project() -> Project:
+def project(root: Path) -> Project:
     """A project to which this checkout is deployed."""
-    project = Project(ROOT)
+    project = Project(root)
     project.deploy()
     return project
 
@@ -114,8 +127,8 @@ def test_what_stands_in_the_way_is_one_sentence_and_what_to_do(project: Project)
     )
 
 
-def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
-    project = Project(ROOT)
+def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on(root: Path) -> None:
+    project = Project(root)
     project.fake.denied.add("storage.buckets.setIamPolicy")
     failed = yurt(project, "deploy", "p-yurt")
     assert failed.exit_code == 1
@@ -123,7 +136,7 @@ def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
     assert said.startswith("Error: roles on the bucket: storage said: ")
     assert "ask the owner of the project for roles/owner" in said
     assert (
-        "12 of 36 steps are done; not done: roles on the bucket, roles on the task queue," in said
+        "12 of 38 steps are done; not done: roles on the bucket, roles on the task queue," in said
     )
     assert said.endswith("The same command goes on where it was.")
 
@@ -148,8 +161,10 @@ def test_a_step_that_fails_tells_how_far_it_came_and_how_to_go_on() -> None:
     ],
 )
 @pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
-def test_a_node_stays_where_it_is(options: tuple[str, str], said: str, down: bool) -> None:
-    project = Project(ROOT)
+def test_a_node_stays_where_it_is(
+    options: tuple[str, str], said: str, down: bool, root: Path
+) -> None:
+    project = Project(root)
     project.deploy(region="us-east1", bucket="p-yurt-mine")
     if down:
         project.remove()
@@ -160,8 +175,8 @@ def test_a_node_stays_where_it_is(options: tuple[str, str], said: str, down: boo
     assert [seen for seen in project.fake.requests[before:] if seen.mutating] == []
 
 
-def test_who_has_a_database_elsewhere_may_go_there() -> None:
-    project = Project(ROOT)
+def test_who_has_a_database_elsewhere_may_go_there(root: Path) -> None:
+    project = Project(root)
     project.fake.enable("firestore.googleapis.com")
     databases = "firestore/v1/projects/p-yurt/databases?databaseId=(default)"
     body = {"type": "FIRESTORE_NATIVE", "locationId": "us-east1"}
@@ -174,8 +189,8 @@ def test_who_has_a_database_elsewhere_may_go_there() -> None:
     assert "bucket p-yurt-yurt: create in us-east1" in gone_on.stdout
 
 
-def test_the_plan_is_of_the_node_that_is_there() -> None:
-    project = Project(ROOT)
+def test_the_plan_is_of_the_node_that_is_there(root: Path) -> None:
+    project = Project(root)
     project.deploy(region="us-east1", bucket="p-yurt-mine")
     project.fake.denied.add("billing.budgets.create")
     shown = " ".join(yurt(project, "deploy", "p-yurt").stdout.split())
@@ -183,8 +198,8 @@ def test_the_plan_is_of_the_node_that_is_there() -> None:
     assert "bucket p-yurt-mine: in us-east1" in shown
 
 
-def test_the_network_is_lost_in_the_middle() -> None:
-    project = Project(ROOT)
+def test_the_network_is_lost_in_the_middle(root: Path) -> None:
+    project = Project(root)
     for number in range(60, 90):
         project.fake.faults.after(number, "lost before")
     failed = yurt(project, "deploy", "p-yurt")
@@ -274,8 +289,8 @@ def test_it_says_what_stays(options: list[str], answer: str | None, project: Pro
     assert project.fake.functions.functions == {}
 
 
-def test_where_no_node_is_nothing_is_taken_down() -> None:
-    project = Project(ROOT, FakeGoogle(clock=lambda: NOW))
+def test_where_no_node_is_nothing_is_taken_down(root: Path) -> None:
+    project = Project(root, FakeGoogle(clock=lambda: NOW))
     project.fake.enable("cloudfunctions.googleapis.com")
     refused = yurt(project, "undeploy", "p-yurt", "--yes")
     assert refused.exit_code == 1

@@ -69,7 +69,7 @@ def ask(node: Node, method: str, path: str, body: str = "", token: str | None = 
         ("POST", "/upload/", "{}", 403),
         ("PUT", f"/upload/session/{'0' * 32}", "x", 404),
         ("POST", "/work", "{}", 404),
-        ("POST", "/work/sweep", "", 404),
+        ("POST", "/monitor", "", 404),
         ("POST", "/media", "{}", 404),
         ("GET", "/nowhere", "", 404),
         ("POST", "/nowhere", "", 404),

@@ -262,8 +262,8 @@ def test_somebody_who_looks_is_shown_the_code_to_pair_a_phone(
 @pytest.mark.parametrize(
     ("when", "said"),
     [
-        ("batchEnable", "Stopped: 0 of 36 steps are done; not done: services, "),
-        (":generateUploadUrl", "Stopped: 18 of 36 steps are done; not done: function ingest, "),
+        ("batchEnable", "Stopped: 0 of 38 steps are done; not done: services, "),
+        (":generateUploadUrl", "Stopped: 18 of 38 steps are done; not done: function ingest, "),
     ],
 )
 def test_interrupted_it_says_how_far_it_came_and_leaves_nobody_behind(

@@ -128,7 +128,7 @@ def test_the_whole_way_and_a_clean_end(startable_firestore: Startable, tmp_path:
         assert ask(f"{base}/ingest/pub", token, report(NOON + 1)) == (200, b"[]")
         assert ask(f"{base}/ingest/pub", "wrong", report(NOON))[0] == 401
         assert ask(f"{base}/upload", "wrong", b"{}")[0] == 401
-        assert ask(f"{base}/work/sweep", "", b"")[0] == 404
+        assert ask(f"{base}/monitor", "", b"")[0] == 404
         where = node.yurt("where", "2026-01-01T12:00:00Z")
         assert (where["lat"], where["lon"]) == (51.5007, -0.1246)
 

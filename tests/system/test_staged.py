@@ -24,6 +24,7 @@ from google.cloud import storage
 from infra.runtime import command, environment, variables
 from infra.staging import Staged, functions, stage
 from shared.ha.collectors import COLLECTORS, Collector, Collectors
+from shared.ha.ledger import LEDGER, Ledger
 from shared.http.media import FINALIZED
 from shared.imports.beginning import begin_upload, upload_job
 from shared.model.access import Device, OwnerToken, token_hash
@@ -33,6 +34,8 @@ from shared.node import Node, open_node
 from shared.settings import read_settings
 from shared.workshop import engine_of
 from tests.emulators import Emulator, Server, new_project
+from tests.google.fake import FakeGoogle
+from tests.google.listener import Listener
 from tests.tasks_server.server import TasksServer
 
 DEVICE, OWNER = "a-device-token-of-a-test", "an-owner-token-of-a-test"
@@ -104,12 +107,22 @@ def server(staged: Staged, settings: dict[str, str], folder: Path) -> Server:
     )
 
 
+def counting(project: str) -> FakeGoogle:
+    google = FakeGoogle(project=project)
+    google.enable("monitoring.googleapis.com")
+    google.monitoring.open = True
+    google.monitoring.series = {"firestore.googleapis.com/document/read_ops_count": 1_234}
+    return google
+
+
 @dataclass
 class Cloud:
-    """All functions on one store, which the test sees through `node`."""
+    """All functions on one store, which the test sees through `node`. google: what counts in the
+    cloud."""
 
     node: Node
     servers: dict[str, Server]
+    google: FakeGoogle | None
 
 
 @pytest.fixture(scope="module", params=["sqlite", "firestore"])
@@ -120,12 +133,16 @@ def cloud(
 ) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp(request.param)
     settings = {"YURT_STORE": request.param, "YURT_DATA": str(folder / "data")}
+    google = None
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         if request.param == "firestore":
             emulator: Emulator = request.getfixturevalue("firestore_emulator")
             project = new_project()
+            google = counting(project)
+            counters = stack.enter_context(Listener(google)).address
             settings |= {
                 "YURT_PROJECT": project,
+                "YURT_MONITORING_ENDPOINT": f"{counters}/monitoring",
                 "YURT_BUCKET": f"{project}-bytes",
                 "STORAGE_EMULATOR_HOST": request.getfixturevalue("storage_emulator"),
                 **emulator.env,
@@ -141,7 +158,7 @@ def cloud(
         servers = {name: server(staged[name], settings, folder) for name in staged}
         for running in servers.values():
             stack.enter_context(running)
-        yield Cloud(node, servers)
+        yield Cloud(node, servers, google)
 
 
 def ingest_keeps_a_report(cloud: Cloud, url: str, at: int) -> None:
@@ -220,7 +237,23 @@ def work_runs_a_chunk_and_sweeps(cloud: Cloud, url: str, at: int) -> None:
     assert ask(url, "nobody", task) == (200, b'{"outcome":"done"}')
     held = cloud.node.store.page(Message, limit=1000).records
     assert f"walk {at}" in [message.subject for message in held]
-    assert ask(f"{url}/sweep", "nobody", b"")[0] == 200
+    swept = ask(url, "nobody", b'{"sweep":1795608000000000}')
+    assert (swept[0], json.loads(swept[1]).keys()) == (200, {"revived", "begun"})
+
+
+def monitor_sweeps_and_tells_work_to(cloud: Cloud, url: str, at: int) -> None:
+    status, answer = ask(url, "nobody", b"")
+    assert status == 200, answer
+    said = json.loads(answer)
+    assert said["looked"]["failed"] == []
+    if cloud.google is not None:
+        ledger = cloud.node.store.read(Ledger, LEDGER)
+        assert ledger is not None
+        assert ledger.document.unknown == {}
+        assert ledger.document.used["firestore.reads"] == 1_234
+        assert {seen.service for seen in cloud.google.requests} == {"monitoring.googleapis.com"}
+    names = {*said["added"], *(task.name for task in cloud.node.queue.waiting())}
+    assert [name for name in names if name.startswith("sweep-")]
 
 
 def tick_makes_what_is_due_a_task(cloud: Cloud, url: str, at: int) -> None:
@@ -238,6 +271,7 @@ def tick_makes_what_is_due_a_task(cloud: Cloud, url: str, at: int) -> None:
 TALKS: dict[str, Callable[[Cloud, str, int], None]] = {
     "ingest": ingest_keeps_a_report,
     "media": media_begins_an_import,
+    "monitor": monitor_sweeps_and_tells_work_to,
     "query": query_gives_a_report_back,
     "tick": tick_makes_what_is_due_a_task,
     "upload": upload_brings_a_file_to_its_import,

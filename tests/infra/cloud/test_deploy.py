@@ -26,7 +26,7 @@ from tests.google.requests import ask
 from tests.infra.cloud.gcloud import InProcessGcloud
 from tests.infra.cloud.project import NOW, Killed, Project, checkout, lasting
 
-FUNCTIONS = ["ingest", "media", "query", "tick", "upload", "work"]
+FUNCTIONS = ["ingest", "media", "monitor", "query", "tick", "upload", "work"]
 
 BUCKET, QUEUE = "buckets/p-yurt-yurt", "projects/p-yurt/locations/us-central1/queues/yurt"
 CALLER = "yurt-caller@p-yurt.iam.gserviceaccount.com"
@@ -42,6 +42,12 @@ OPENING = {"projects/p-yurt/secrets/yurt-master-key": {"roles/secretmanager.secr
 
 ROLES: dict[str, dict[str, set[str]]] = {
     "yurt-fn-ingest": {**WRITING, **OPENING},
+    "yurt-fn-monitor": {
+        "projects/p-yurt": {"roles/datastore.user", "roles/monitoring.viewer"},
+        **ACTING,
+        **OPENING,
+        QUEUE: {"roles/cloudtasks.enqueuer", "roles/cloudtasks.viewer"},
+    },
     "yurt-fn-query": {
         "projects/p-yurt": {"roles/datastore.user"},
         BUCKET: {"roles/storage.objectViewer"},
@@ -62,6 +68,7 @@ ROLES: dict[str, dict[str, set[str]]] = {
     "yurt-caller": {
         "projects/p-yurt": {"roles/eventarc.eventReceiver"},
         f"{SERVICES}/media": {"roles/run.invoker"},
+        f"{SERVICES}/monitor": {"roles/run.invoker"},
         f"{SERVICES}/tick": {"roles/run.invoker"},
         f"{SERVICES}/work": {"roles/run.invoker"},
     },
@@ -185,13 +192,14 @@ def test_functions_run_as_declared(project: Project) -> None:
 def test_the_clock_posts_to_private_functions_as_the_caller(project: Project) -> None:
     project.deploy()
     jobs = project.fake.state()["cloudscheduler.googleapis.com"]
-    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-sweep", "yurt-tick"]
-    job = next(job for name, job in jobs.items() if name.endswith("sweep"))
+    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-monitor", "yurt-tick"]
+    job = next(job for name, job in jobs.items() if name.endswith("monitor"))
+    assert job["schedule"] == "*/10 * * * *"
     target = job["httpTarget"]
-    assert target["uri"] == "https://work-123456789012.us-central1.run.app/sweep"
+    assert target["uri"] == "https://monitor-123456789012.us-central1.run.app/"
     assert target["oidcToken"] == {
         "serviceAccountEmail": CALLER,
-        "audience": "https://work-123456789012.us-central1.run.app",
+        "audience": "https://monitor-123456789012.us-central1.run.app",
     }
 
 
@@ -384,32 +392,32 @@ def test_a_new_function_needs_no_change_here(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     project = Project(root)
     project.deploy()
-    monitor = root / "functions/monitor"
-    monitor.mkdir()
-    (monitor / "main.py").write_text("def monitor(request):\n    return 'done'\n")
-    (monitor / "requirements.txt").write_text("functions-framework\n")
-    (monitor / "function.toml").write_text(
+    drain = root / "functions/drain"
+    drain.mkdir()
+    (drain / "main.py").write_text("def drain(request):\n    return 'done'\n")
+    (drain / "requirements.txt").write_text("functions-framework\n")
+    (drain / "function.toml").write_text(
         'exposure = "private"\nmemory = "256Mi"\nconcurrency = 1\nmax_instances = 1\n'
         'timeout = 60\n[roles]\nproject = ["roles/datastore.viewer"]\n'
-        '[[schedule]]\nname = "monitor"\ncron = "*/10 * * * *"\n'
+        '[[schedule]]\nname = "drain"\ncron = "*/10 * * * *"\n'
     )
     project.deploy()
     assert roles(project.fake) == {
         **ROLES,
-        "yurt-fn-monitor": {"projects/p-yurt": {"roles/datastore.viewer"}},
-        "yurt-caller": {**ROLES["yurt-caller"], f"{SERVICES}/monitor": {"roles/run.invoker"}},
+        "yurt-fn-drain": {"projects/p-yurt": {"roles/datastore.viewer"}},
+        "yurt-caller": {**ROLES["yurt-caller"], f"{SERVICES}/drain": {"roles/run.invoker"}},
     }
     jobs = project.fake.state()["cloudscheduler.googleapis.com"]
-    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-monitor", "yurt-sweep", "yurt-tick"]
+    assert [name.rpartition("/")[2] for name in jobs] == ["yurt-drain", "yurt-monitor", "yurt-tick"]
 
-    for path in monitor.iterdir():
+    for path in drain.iterdir():
         path.unlink()
-    monitor.rmdir()
+    drain.rmdir()
     gone = project.deploy()
-    assert gone.changes["functions of earlier versions"] == ["delete the function monitor"]
-    assert gone.changes["scheduler jobs"] == ["delete yurt-monitor"]
+    assert gone.changes["functions of earlier versions"] == ["delete the function drain"]
+    assert gone.changes["scheduler jobs"] == ["delete yurt-drain"]
     assert (
-        project.fake.roles_of("serviceAccount:yurt-fn-monitor@p-yurt.iam.gserviceaccount.com") == {}
+        project.fake.roles_of("serviceAccount:yurt-fn-drain@p-yurt.iam.gserviceaccount.com") == {}
     )
 
 
@@ -481,7 +489,7 @@ def test_a_secret_that_its_owner_alone_knows_is_asked_for(tmp_path: Path) -> Non
     ("declared", "said"),
     [
         ('given_secrets = ["YURT_MASTER_KEY"]', "YURT_MASTER_KEY is declared as made at random"),
-        ('[[schedule]]\nname = "sweep"\ncron = "* * * * *"', "both declare a schedule sweep"),
+        ('[[schedule]]\nname = "tick"\ncron = "* * * * *"', "both declare a schedule tick"),
         ('secrets = ["PATH"]', "function.toml: Expected `str` matching regex"),
     ],
 )
@@ -557,7 +565,7 @@ def open_the_rules(project: Project) -> None:
 
 
 def pause_the_job(project: Project) -> None:
-    job = "projects/p-yurt/locations/us-central1/jobs/yurt-sweep"
+    job = "projects/p-yurt/locations/us-central1/jobs/yurt-tick"
     asked(project, f"POST cloudscheduler/v1/{job}:pause", {})
 
 
@@ -685,6 +693,7 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
     again = project.deploy()
     assert list(again.changes) == [
         "function ingest",
+        "function monitor",
         "function work",
         "old versions of yurt-master-key",
     ]
@@ -703,7 +712,11 @@ def test_an_older_key_is_destroyed_once_the_newer_is_used(project: Project) -> N
 
     asked(project, f"POST {secret}/versions/1:enable", {})
     asked(project, f"POST {secret}/versions/2:disable", {})
-    assert list(project.deploy().changes) == ["function ingest", "function work"]
+    assert list(project.deploy().changes) == [
+        "function ingest",
+        "function monitor",
+        "function work",
+    ]
     (used,) = function(project.fake, "ingest")["serviceConfig"]["secretEnvironmentVariables"]
     assert used["version"] == "1"
 
@@ -1061,12 +1074,12 @@ def test_the_account_of_a_function_that_is_no_more_goes_with_it(tmp_path: Path) 
 
 def test_a_scheduler_job_of_that_name_that_is_not_ours(project: Project) -> None:
     project.deploy()
-    job = "projects/p-yurt/locations/us-central1/jobs/yurt-sweep"
+    job = "projects/p-yurt/locations/us-central1/jobs/yurt-tick"
     path = f"cloudscheduler/v1/{job}?updateMask=description"
     asked(project, f"PATCH {path}", {"description": "mine"})
     said = refused(project)
-    assert "a scheduler job yurt-sweep is there that Yurt did not make" in said
-    assert "gcloud scheduler jobs delete yurt-sweep --location=us-central1" in said
+    assert "a scheduler job yurt-tick is there that Yurt did not make" in said
+    assert "gcloud scheduler jobs delete yurt-tick --location=us-central1" in said
 
 
 def test_services_that_looking_takes_of_a_service_account(root: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from infra.cloud.allowances import allowances
 from infra.cloud.api import Api, Response, Token
-from infra.cloud.usage import Row, Unknown, Usage, usage, usage_of, usage_text
+from infra.cloud.usage import Row, Usage, usage, usage_of, usage_text
+from shared.counters.protocol import Unknown
 
 NOW = datetime(2026, 11, 22, 16, 30, 42, 5, tzinfo=UTC)
 MONITORING = "https://monitoring.googleapis.com/v3/projects/my-yurt/timeSeries"
@@ -367,6 +368,7 @@ def test_a_day_is_asked_for_from_midnight_in_california() -> None:
             "interval.endTime": "2026-11-22T16:30:00Z",
             "aggregation.alignmentPeriod": "30600s",
             "aggregation.perSeriesAligner": "ALIGN_SUM",
+            "aggregation.crossSeriesReducer": "REDUCE_SUM",
         }
     ]
 
@@ -392,6 +394,7 @@ def test_of_a_stock_the_newest_measure_is_asked_for() -> None:
             "interval.endTime": "2026-11-22T16:30:00Z",
             "aggregation.alignmentPeriod": "172800s",
             "aggregation.perSeriesAligner": "ALIGN_NEXT_OLDER",
+            "aggregation.crossSeriesReducer": "REDUCE_SUM",
         }
     ]
 

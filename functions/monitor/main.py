@@ -1,0 +1,13 @@
+"""`monitor`: each ten minutes, collectors are looked after, and `work` is told to sweep."""
+
+import functions_framework
+from werkzeug.wrappers import Request, Response
+
+from shared.http.monitor import monitor as answer
+from shared.node import this_node
+from shared.workshop import lone_monitor_of
+
+
+@functions_framework.http
+def monitor(request: Request) -> Response:
+    return answer(this_node(), lone_monitor_of, request)

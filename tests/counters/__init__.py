@@ -1,0 +1,1 @@
+"""What the platform counts, as a node reads it."""
