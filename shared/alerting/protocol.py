@@ -46,7 +46,7 @@ def title_of(alert: Alert) -> str:
 
 def is_good(alert: Alert) -> bool:
     """Whether it is of something that is well again."""
-    return alert.kind in ("recovered", "heard", "fits", "back")
+    return alert.kind in ("recovered", "heard", "ticked", "fits", "back")
 
 
 _TITLES: Mapping[str, str] = {
@@ -57,6 +57,8 @@ _TITLES: Mapping[str, str] = {
     "suspended": "{} is not begun again today",
     "silence": "nothing is heard of most collectors",
     "heard": "collectors are heard of again",
+    "unticked": "nobody begins collectors",
+    "ticked": "collectors are begun again",
     "held": "collectors wait",
     "overcommitted": "the quotas do not hold",
     "fits": "the quotas hold again",

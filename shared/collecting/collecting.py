@@ -28,7 +28,7 @@ class Collecting:
 
     def tick(self) -> list[str]:
         """The names of the tasks that are due now. Raises `StoreError` or `QueueError`."""
-        return slots.tick(self.engine.queue, self.config(), self.clock())
+        return slots.tick(self.store, self.engine.queue, self.config(), self.clock())
 
     def call(
         self, id: str, slot: datetime | None, token: int | None, again: int = 0

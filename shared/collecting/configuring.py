@@ -30,8 +30,9 @@ def apply(
     Whatever is raised, nothing was changed; but after `StoreUnavailable` it may have been.
     """
     while True:
-        config, over = _held(store, anew)
-        found = what_if(config, changes, pool(), clock())
+        now = clock()
+        config, over = _held(store, anew, now)
+        found = what_if(config, changes, pool(), now)
         if found.refused is not None:
             raise found.refused
         if found.changed == config:
@@ -43,13 +44,14 @@ def apply(
         return found
 
 
-def _held(store: Store, anew: bool) -> tuple[Collectors, str | None]:
+def _held(store: Store, anew: bool, now: datetime) -> tuple[Collectors, str | None]:
     try:
         held = store.read(Collectors, COLLECTORS)
     except Damaged as error:
         if not anew:
             raise
-        return Collectors(), error.version
+        # A number that none of those that cannot be read had: runs tell with which they were begun.
+        return Collectors(generation=int(now.timestamp())), error.version
     return (held.document, held.version) if held is not None else (Collectors(), None)
 
 

@@ -22,7 +22,7 @@ from shared.ha.outbox import Outbox
 from shared.ha.phones import Phone, Report, look
 from shared.ha.planner import ATTEMPTS
 from shared.ha.sparing import spare
-from shared.ha.watching import WATCHED, Beat, Watched, judge, with_alert
+from shared.ha.watching import WATCHED, Asked, Beat, Watched, judge, with_alert
 from shared.queue.protocol import QueueError
 from shared.store.protocol import Conflict, Damaged, Store, Versioned
 from shared.work.jobs import UNFINISHED, Job
@@ -137,11 +137,35 @@ class Monitor:
                 jobs[id] = job
         if not jobs:
             return {}
-        queued = self._queued()
-        return {id: _beat(config, id, job, id in queued, now) for id, job in jobs.items()}
+        asked = self._asked()
+        beats = {id: _beat(config, id, job, asked.get(id), now) for id, job in jobs.items()}
+        for id, beat in beats.items():
+            if id not in watched.collectors and self._was_never_asked(config, id, beat, now):
+                beats[id] = beat._replace(asked=Asked(0, now))
+        return beats
 
-    def _queued(self) -> set[str | None]:
-        return {slots.collector_in(task.name) for task in self.collecting.engine.queue.waiting()}
+    def _asked(self) -> dict[str, Asked]:
+        """By collector."""
+        asked = dict[str, Asked]()
+        for task in self.collecting.engine.queue.waiting():
+            id = slots.collector_in(task.name)
+            if id is not None:
+                other = asked.get(id, Asked(0, task.due))
+                asked[id] = Asked(max(task.attempts, other.calls), min(task.due, other.due))
+        return asked
+
+    def _was_never_asked(self, config: Collectors, id: str, beat: Beat, now: datetime) -> bool:
+        """Whether nobody had added the task of the slot that is missed: then it is added now.
+
+        The queue takes each name once. It was no fault of the collector; ticks were away, or the
+        queue was.
+        """
+        if beat.queued or beat.open or not beat.is_overdue(now) or id not in config.collectors:
+            return False
+        slot = slots.last_slot(config, id, now)
+        if slot is None or slot <= config.collectors[id].created:
+            return False
+        return self.collecting.engine.queue.add(slots.slot_task(id, slot))
 
     # What follows of it
 
@@ -162,12 +186,12 @@ class Monitor:
         self, config: Collectors, account: Account, watched: Watched, now: datetime
     ) -> Watched:
         missing = unheard(config, watched.arming)
-        queued = self._queued() if missing else set()
+        asked = self._asked() if missing else {}
         acks = dict[str, Ack]()
         for id in missing:
             job = self.collecting.job(id)
             if job is not None:
-                acks[id] = Ack(slots.generation_of(job), id in queued)
+                acks[id] = Ack(slots.generation_of(job), id in asked)
         armed = arm(config, account.plan, account.lack, acks, watched.arming, now)
         return replace(watched, arming=armed)
 
@@ -231,7 +255,7 @@ class Monitor:
         return sum(alert.id not in ids for alert in watched.outbox.alerts)
 
 
-def _beat(config: Collectors, id: str, job: Job, queued: bool, now: datetime) -> Beat:
+def _beat(config: Collectors, id: str, job: Job, asked: Asked | None, now: datetime) -> Beat:
     failed, failing = job.state == "failed", slots.failing(job)
     error = job.last_error or "it failed" if failed else None
     return Beat(
@@ -239,7 +263,7 @@ def _beat(config: Collectors, id: str, job: Job, queued: bool, now: datetime) ->
         due=_due(config, id, job),
         held=job.is_held(now),
         error=failing.error if failing is not None else error,
-        queued=queued,
+        asked=asked,
         open=job.state in UNFINISHED,
         hopeless=failed and job.tries < ATTEMPTS,
         stuck=slots.stuck_in(job),

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from shared.ha.collectors import Collector, Collectors, offset_of
+from shared.ha.collectors import COLLECTORS, Collector, Collectors, offset_of
 from shared.ha.planner import ATTEMPTS
 from shared.model.time import from_micros, to_micros
 from shared.queue.protocol import Queue, Task
+from shared.store.changing import change
+from shared.store.protocol import Store
 from shared.work.engine import Outcome
 from shared.work.jobs import UNFINISHED, Job, Progress
 
@@ -21,34 +23,58 @@ WORK = "collect"
 _NO_LIMIT = 10**9
 LOOK_BACK = timedelta(minutes=3)
 """A tick sees slots so long ago: one before it may have been late, or lost. A name is accepted
-once, so that a slot seen twice is one task. What is older a restart makes up for."""
+once, so that a slot seen twice is one task."""
+MARKED_EACH = timedelta(minutes=10)
+"""A mark at each tick would be a write each minute."""
 
 
 def due(config: Collectors, now: datetime) -> Iterator[tuple[str, datetime]]:
-    """The last slot of each collector that lies within `LOOK_BACK`, of those that are not paused.
+    """The last slot of each collector that lies within `LOOK_BACK`, of those that are not paused;
+    when there were no ticks, as on a machine that slept, of all that time.
 
     What an outage of the ticks made late is one slot: each asks for all that is new.
     """
+    since, marked = now - LOOK_BACK, config.ticked
+    if marked is not None and marked + MARKED_EACH < since:
+        since = marked
     for id, collector in config.collectors.items():
-        if collector.paused or config.is_held(id, now):
-            continue
-        slots = collector.slots
-        slot = slots.last(now, offset_of(id, slots))
-        if slot > max(now - LOOK_BACK, collector.created):
+        slot = last_slot(config, id, now)
+        if slot is not None and slot > max(since, collector.created):
             yield id, slot
 
 
-def tick(queue: Queue, config: Collectors, now: datetime) -> list[str]:
+def last_slot(config: Collectors, id: str, now: datetime) -> datetime | None:
+    """The one that should have been begun last; None of a collector whose slots pass."""
+    collector = config.collectors[id]
+    if collector.paused or config.is_held(id, now):
+        return None
+    slots = collector.slots
+    return slots.last(now, offset_of(id, slots))
+
+
+def tick(store: Store, queue: Queue, config: Collectors, now: datetime) -> list[str]:
     """Adds a task for each slot that is due; the names of those that were new.
 
-    Raises `QueueError` when not all could be added: the next tick sees them, too.
+    config: of now, perhaps a little old. Raises `QueueError` or `StoreError` when not all could be
+    done: the next tick sees the same.
     """
     added = []
     for id, slot in due(config, now):
         task = slot_task(id, slot)
         if queue.add(task):
             added.append(task.name)
+    if config.collectors and not _is_marked(config, now):
+        # Once all is added: what was not is looked for from the mark before.
+        change(store, COLLECTORS, Collectors(), lambda config: _marked(config, now))
     return added
+
+
+def _is_marked(config: Collectors, now: datetime) -> bool:
+    return config.ticked is not None and config.ticked <= now < config.ticked + MARKED_EACH
+
+
+def _marked(config: Collectors, now: datetime) -> Collectors:
+    return config if _is_marked(config, now) else replace(config, ticked=now)
 
 
 def slot_task(id: str, slot: datetime, again: int = 0) -> Task:

@@ -163,7 +163,8 @@ class Held(Struct, frozen=True, kw_only=True):
 class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All of a node. tolerate: failures that must fit besides. quotas: allowances that are not as
     the free tier has them. generation: grows with each change. measured: caps of those of which a
-    slot took more than it may. held: who has to wait, also after that is over."""
+    slot took more than it may. held: who has to wait, also after that is over. ticked: when it was
+    marked last that somebody looks which slots are due."""
 
     SHAPE: ClassVar[int] = 1
 
@@ -173,6 +174,7 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int = 0
     measured: dict[str, Caps] = {}
     held: Held | None = None
+    ticked: Instant | None = None
 
     def caps_of(self, id: str) -> Caps:
         """That a plan counts with: what it may take, or what it took where that was more."""

@@ -3,7 +3,7 @@
 Two paths tell of a collector: its control document, which its runs write, and the queue, which
 knows the tasks that were added for it. Only when both are silent it is taken for late; when they
 disagree it is suspect, and left alone. When very many are late at once, whoever looks is suspected
-instead: there is one alert, and nothing is begun again.
+instead: there is one alert, and nothing is begun again. When nobody ticks, there is one alert, too.
 
 Each outage may take a few restarts, which the plan keeps free, once in each day of the quotas: what
 is used up is there again when the next day begins.
@@ -33,33 +33,50 @@ AGAIN_AFTER = timedelta(minutes=2)
 FAILED_AGAIN_AFTER = timedelta(minutes=10)
 """Until one that failed is begun again, after the tries that belong to its slot; each time four
 times as long. One whose next slot comes before is left to that."""
-AWAY = 3
-"""Sweeps that were left out, after which whoever sweeps was away."""
+AWAY = 1.5
+"""Times the pause between two sweeps, after which whoever sweeps was away."""
+UNTICKED_AFTER = timedelta(minutes=15)
+"""Without a mark of the ticks, which make one each ten minutes."""
 
 _RESTARTS: Mapping[Level, int] = {"protected": ATTEMPTS, "best-effort": 3, "unprotected": 0}
 _LOST_AFTER = timedelta(minutes=5)
-"""How long a task may wait after its collector was due, until it is taken for lost."""
+"""How long a task may wait after its collector was due, until it is taken for lost; and how long
+who was away gives the others to come back."""
 
 Status = Literal["up", "suspect", "late", "failed"]
+
+
+class Asked(NamedTuple):
+    """The tasks of a collector that wait, or are being called. calls: the most that were made of
+    one. due: of the earliest next call."""
+
+    calls: int
+    due: datetime
 
 
 class Beat(NamedTuple):
     """What is known of a collector. slot: that was begun last. due: until when nobody has to look
     after it. held: whether a run is at it. error: of one that was given up, also while the next
-    slot is tried. queued: whether a task
-    of it waits or is being called. open: whether its slot has not ended yet. hopeless: whether what
-    failed would fail again. stuck: an earlier slot whose run ended without a word, though a later
-    one went on.
+    slot is tried. asked: None if no task of it waits. open: whether its slot has not ended yet.
+    hopeless: whether what failed would fail again. stuck: an earlier slot whose run ended without a
+    word, though a later one went on.
     """
 
     slot: datetime | None
     due: datetime | None
     held: bool
     error: str | None
-    queued: bool
+    asked: Asked | None
     open: bool = False
     hopeless: bool = False
     stuck: datetime | None = None
+
+    @property
+    def queued(self) -> bool:
+        return self.asked is not None
+
+    def is_overdue(self, now: datetime) -> bool:
+        return self.due is not None and now >= self.due and not self.held and self.error is None
 
 
 class Watch(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,7 +94,8 @@ class Watch(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """collectors: that are not up. silent: since when everything is. swept: when somebody looked
-    last. day: of the quotas; restarts: of each collector on it. outbox: alerts that were not told
+    last; back: when for the first time after being away. unticked: since when nobody ticks. day: of
+    the quotas; restarts: of each collector on it. outbox: alerts that were not told
     yet; they are written with what they are about, so that none is lost or made twice. arming,
     phones, looked_at_phones, held, holds: what was said of these last."""
 
@@ -86,6 +104,8 @@ class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     collectors: dict[str, Watch] = {}
     silent: Instant | None = None
     swept: Instant | None = None
+    back: Instant | None = None
+    unticked: Instant | None = None
     day: Instant | None = None
     restarts: dict[str, int] = {}
     outbox: Outbox = Outbox()
@@ -114,19 +134,20 @@ def judge(
     """beats: of every collector that is overdue, and of those that were not up. every: how often
     somebody looks.
 
-    Who was away itself, as a machine that slept, accuses nobody of what was missed meanwhile, but
-    has it made up for.
+    Who was away itself, as a machine that slept, gives others the time to come back.
     """
     watched = _of_day(watched, began_day(now))
+    if watched.swept is None or not now - AWAY * every <= watched.swept <= now:
+        watched = replace(watched, back=now)
     active = {
         id: collector
         for id, collector in config.collectors.items()
         if not collector.paused and not config.is_held(id, now)
     }
-    if watched.swept is None or not now - AWAY * every <= watched.swept <= now:
-        return _back(active, watched, beats, now)
+    if active:
+        watched = _ticked(config, watched, now)
     seen = {id: beats[id] for id in active if id in beats}
-    late = [id for id, beat in seen.items() if _is_overdue(beat, now) and not beat.queued]
+    late = [id for id, beat in seen.items() if beat.is_overdue(now) and not beat.queued]
     if is_silence(len(late), len(active)):
         return _silence(watched, late, len(active), now)
     made, outbox, restarts = dict[str, Watch](), list(watched.outbox.alerts), dict(watched.restarts)
@@ -134,7 +155,7 @@ def judge(
         outbox.append(alert_of("heard", None, now, "collectors are heard of again"))
     for id, beat in seen.items():
         before = watched.collectors.get(id)
-        watch = _watch(beat, before, now)
+        watch = _watch(beat, before, watched.back, now)
         outbox += _told(id, beat, before, watch)
         if watch.status != "up" or beat.stuck is not None:
             made[id] = replace(watch, stuck=beat.stuck)
@@ -178,24 +199,22 @@ def _of_day(watched: Watched, day: datetime) -> Watched:
     return watched if watched.day == day else replace(watched, day=day, restarts={})
 
 
-def _is_overdue(beat: Beat, now: datetime) -> bool:
-    return beat.due is not None and now >= beat.due and not beat.held and beat.error is None
-
-
-def _back(
-    active: Mapping[str, Collector], watched: Watched, beats: Mapping[str, Beat], now: datetime
-) -> Judgement:
-    missed = [
-        id
-        for id, collector in active.items()
-        if id in beats and _is_overdue(beats[id], now) and _RESTARTS[collector.level]
-    ]
-    missed = [id for id in missed if not beats[id].queued and id not in watched.collectors]
-    made = dict.fromkeys(missed, Watch(status="suspect", since=now, restarts=1, restarted=now))
-    watches = {**watched.collectors, **made}
-    restarts = {**watched.restarts, **{id: watched.restarts.get(id, 0) + 1 for id in missed}}
-    written = replace(watched, collectors=watches, swept=now, restarts=restarts)
-    return Judgement(written, _ordered(active, missed))
+def _ticked(config: Collectors, watched: Watched, now: datetime) -> Watched:
+    """With an alert once nobody ticks, and once somebody does again."""
+    since = config.ticked or min(each.created for each in config.collectors.values())
+    if since > now - UNTICKED_AFTER:
+        if watched.unticked is None:
+            return watched
+        made = replace(watched, unticked=None)
+        return with_alert(made, "ticked", None, since, "slots are begun in time again")
+    if watched.unticked is not None or (watched.back or now) > now - _LOST_AFTER:
+        return watched
+    text = (
+        f"nobody has looked since {since:%Y-%m-%d %H:%M} UTC which slots are due, so that they "
+        "begin late, after their grace: in the cloud, see the job and the log of the function "
+        "tick; at home, start the node again"
+    )
+    return with_alert(replace(watched, unticked=since), "unticked", None, since, text)
 
 
 def _first(active: Mapping[str, Collector], wanted: Sequence[str]) -> list[str]:
@@ -228,13 +247,13 @@ def _silence(watched: Watched, late: Sequence[str], of: int, now: datetime) -> J
     return Judgement(replace(watched, silent=now, swept=now, outbox=outbox), ())
 
 
-def _watch(beat: Beat, before: Watch | None, now: datetime) -> Watch:
+def _watch(beat: Beat, before: Watch | None, back: datetime | None, now: datetime) -> Watch:
     status: Status = "up"
     since = now
     if beat.error is not None:
         status, since = "failed", beat.due or now
-    elif _is_overdue(beat, now):
-        status = "suspect" if beat.queued and not _is_lost(beat, now) else "late"
+    elif beat.is_overdue(now):
+        status = "suspect" if beat.queued and not _is_lost(beat, back, now) else "late"
         since = beat.due or now
     elif before is not None and before.status in ("late", "failed") and beat.open:
         # It was begun again, and nobody knows yet how that ends.
@@ -248,9 +267,12 @@ def _watch(beat: Beat, before: Watch | None, now: datetime) -> Watch:
     return replace(before, status=status, since=since)
 
 
-def _is_lost(beat: Beat, now: datetime) -> bool:
-    """Whether a task that is said to wait should long have been called."""
-    return now >= (beat.due or now) + _LOST_AFTER
+def _is_lost(beat: Beat, back: datetime | None, now: datetime) -> bool:
+    """Whether a task that is said to wait should long have been called, or is called in vain."""
+    if beat.asked is not None and not beat.asked.calls and now < beat.asked.due + _LOST_AFTER:
+        return False
+    due = beat.due or now
+    return now >= (max(due, back) if back is not None else due) + _LOST_AFTER
 
 
 def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> list[Alert]:
@@ -267,11 +289,21 @@ def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> list[Alert
         told.append(alert_of("failed", id, after.since, f"{id} failed: {beat.error}"))
     elif after.status == "late":
         slot = f", since the slot of {beat.slot:%Y-%m-%d %H:%M} UTC" if beat.slot else ""
-        text = f"{id} is late: nothing was heard of it{slot}"
+        text = f"{id} is late: nothing was heard of it{slot}{_of_task(beat)}"
         told.append(alert_of("late", id, after.since, text))
     elif after.status == "up" and was in ("late", "failed"):
         told.append(alert_of("recovered", id, after.since, f"{id} works again"))
     return told
+
+
+def _of_task(beat: Beat) -> str:
+    """What the queue says of the one that should have begun it."""
+    if beat.asked is None:
+        return ""
+    if not beat.asked.calls:
+        return "; its task waits, and nobody calls it"
+    times = "once" if beat.asked.calls == 1 else f"{beat.asked.calls} times"
+    return f"; its task was called {times} in vain: see the log"
 
 
 def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: datetime) -> bool:

@@ -25,7 +25,7 @@ def tick(node: Node, request: Request) -> Response:
             raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
         if path != "/":
             raise Problem(404, f"there is nothing at {path}; there is /")
-        added = slots.tick(node.slots_queue, node.configured(), node.clock())
+        added = slots.tick(node.store, node.slots_queue, node.configured(), node.clock())
         return json_response({"added": added})
     except Problem as problem:
         return problem.response()

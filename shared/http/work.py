@@ -94,10 +94,14 @@ def _chunk(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, call: C
 
 
 def called(collecting: Collecting, collector: str, call: Call) -> str:
-    """What comes of a task for a collector. Raises `StoreError`: it shall be called again."""
+    """What comes of a task for a collector. Raises `StoreError` or `Problem`: it shall be called
+    again."""
     slot = from_micros(call.slot) if call.slot is not None else None
     outcome = collecting.call(collector, slot, call.token, call.again)
     if outcome is None:
         _log.error("a task for collector %s says neither a slot nor a token", collector)
         return "unreadable"
+    if slot is not None and outcome == "taken":
+        # Whoever is at it began before this slot, and may have read what is older than it.
+        raise unavailable(f"an earlier run of {collector} goes on; come again when it has ended")
     return outcome

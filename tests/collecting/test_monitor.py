@@ -1,6 +1,7 @@
 """The sweep over collectors: who is accused, who is begun again, what is told."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from shared.model.access import ACCESS, Access, Device
 from shared.model.records import Fix
 from shared.model.steps import Step
 from shared.node import Node
+from shared.queue.protocol import QueueUnavailable, Workable
 from shared.services.protocol import Asked, NotLetIn
 from shared.store.protocol import StoreUnavailable
 from shared.work.jobs import Job
@@ -83,17 +85,27 @@ class Watch(Bench):
     def sweep(self) -> Looked:
         return monitor_of(self.node, self.collecting, MINUTE, self.post).sweep()
 
-    def minutes(self, number: int, *, ticks: bool = True, works: bool = True) -> list[Looked]:
-        """They pass, with a tick and a sweep in each."""
+    def minutes(
+        self, number: int, *, ticks: bool = True, works: bool = True, loses: bool = False
+    ) -> list[Looked]:
+        """They pass, with a tick and a sweep in each. loses: tasks are gone as soon as added."""
         looked = []
         for _ in range(number):
             self.clock.forward(minutes=1)
             if ticks:
                 self.collecting.tick()
-            if works:
+            if loses:
+                self.lose()
+            elif works:
                 self.work()
             looked.append(self.sweep())
         return looked
+
+    def lose(self) -> None:
+        queue = self.node.slots_queue
+        assert isinstance(queue, Workable)
+        while taken := queue.take():
+            queue.done(taken)
 
     @property
     def watched(self) -> Watched:
@@ -118,7 +130,7 @@ def test_a_fleet_that_is_well_is_left_alone_and_costs_one_query(watch: Watch) ->
 
 def test_one_whose_slot_never_came_is_late_after_its_grace_and_begun_again(watch: Watch) -> None:
     # Its first slot is after a quarter of an hour; ten minutes later it should have been done.
-    looked = watch.minutes(27, ticks=False)
+    looked = watch.minutes(26, loses=True) + watch.minutes(1)
     assert looked[24] == Looked()
     assert looked[25] == Looked(late=["mail"], failed=[], restarted=["mail"], told=1)
     (late, recovered) = watch.post.alerts
@@ -132,8 +144,8 @@ def test_one_whose_slot_never_came_is_late_after_its_grace_and_begun_again(watch
 
 
 def test_a_protected_one_is_begun_again_three_times_and_told_of_once(watch: Watch) -> None:
-    looked = watch.minutes(60, ticks=False, works=False)
-    # Tasks of restarts wait and are not called, which is suspect for a while.
+    looked = watch.minutes(60, loses=True)
+    # Tasks of restarts are lost as well.
     assert [number for number, each in enumerate(looked, 1) if each.restarted] == [26, 28, 30]
     assert watch.post.kinds == ["mail late", "mail suspended"]
     assert watch.post.alerts[1].text == (
@@ -144,7 +156,7 @@ def test_a_protected_one_is_begun_again_three_times_and_told_of_once(watch: Watc
 
 def test_an_unprotected_one_is_told_of_and_not_begun_again(watch: Watch) -> None:
     watch.enrol(level="unprotected")
-    looked = watch.minutes(40, ticks=False)
+    looked = watch.minutes(40, loses=True)
     assert watch.post.kinds == ["mail late"]
     assert [each.restarted for each in looked if each.restarted] == []
 
@@ -192,19 +204,98 @@ def test_a_run_that_died_is_begun_again_and_its_late_commit_is_refused(watch: Wa
 
 def test_when_all_are_silent_the_observer_is_suspected(watch: Watch) -> None:
     watch.enrol("a", "b", "c", caps=SMALL)
-    looked = watch.minutes(60, ticks=False)
+    looked = watch.minutes(60, loses=True)
     assert watch.post.kinds == ["None silence"]
     assert [each.restarted for each in looked if each.restarted] == []
     watch.minutes(20)
     assert watch.post.kinds == ["None silence", "None heard"]
 
 
-def test_a_machine_that_slept_accuses_nobody(watch: Watch) -> None:
+@pytest.mark.parametrize("level", ["protected", "best-effort", "unprotected"])
+@pytest.mark.parametrize("hours", [1, 9])
+def test_a_machine_that_slept_accuses_nobody_and_makes_up_for_the_last_slot(
+    watch: Watch, level: str, hours: int
+) -> None:
+    watch.reschedule(level=level)
     watch.minutes(20)
-    watch.clock.forward(hours=9)
-    watch.minutes(3)
+    watch.clock.forward(hours=hours)
+    watch.sweep()  # whoever looks may be awake before whoever ticks
+    watch.minutes(8)
     assert watch.post.kinds == []
-    assert len(watch.service.asked) == 2  # what was missed is made up for
+    assert len(watch.service.asked) == 2
+    assert watch.watched.collectors == {}
+
+
+def test_a_slot_that_was_slept_over_is_not_late_when_its_grace_ends_after_that(
+    watch: Watch,
+) -> None:
+    watch.reschedule(level="unprotected")
+    watch.minutes(14)
+    watch.clock.forward(minutes=7)
+    watch.minutes(10)
+    assert watch.post.kinds == []
+    assert len(watch.service.asked) == 2
+
+
+def test_a_task_that_waited_while_the_machine_slept_is_not_lost(watch: Watch) -> None:
+    watch.minutes(15, works=False)
+    watch.clock.forward(hours=9)
+    watch.minutes(2, works=False)
+    assert watch.post.kinds == []
+    watch.minutes(5, works=False)
+    assert watch.post.kinds == ["mail late"]
+    assert watch.post.alerts[0].text.endswith("; its task waits, and nobody calls it")
+
+
+def test_a_task_that_is_called_in_vain_is_late_with_the_number_of_calls(watch: Watch) -> None:
+    queue = watch.node.slots_queue
+    assert isinstance(queue, Workable)
+    for _ in range(31):
+        watch.minutes(1, works=False)
+        if (taken := queue.take()) is not None:
+            queue.failed(taken)
+    (late,) = watch.post.alerts
+    assert late.kind == "late"
+    assert re.search("; its task was called [0-9]+ times in vain: see the log$", late.text)
+
+
+def test_when_nobody_ticks_slots_begin_late_and_that_alone_is_told_once(watch: Watch) -> None:
+    watch.enrol("photos", level="unprotected", schedule="7 * * * *", caps=SMALL)
+    watch.minutes(20)
+    watch.minutes(6 * 60, ticks=False)
+    assert watch.post.kinds == ["None unticked"]
+    (told,) = watch.post.alerts
+    assert told.at == START + timedelta(minutes=11)  # of the last mark
+    assert told.text.startswith("nobody has looked since 2026-11-25 12:11 UTC which slots are due")
+    assert len(watch.service.asked) == 2 * (1 + 6)  # each hour, though after the grace
+    assert {asked.collector for asked in watch.service.asked} == {"mail", "photos"}
+    watch.minutes(30)
+    assert watch.post.kinds == ["None unticked", "None ticked"]
+    assert watch.watched.unticked is None
+
+
+def test_while_no_collector_runs_nobody_misses_ticks(watch: Watch) -> None:
+    watch.reschedule(paused=True)
+    watch.minutes(60, ticks=False)
+    assert watch.post.kinds == []
+
+
+def test_a_queue_that_was_away_is_no_fault_of_collectors(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise QueueUnavailable("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.node.slots_queue, "add", away)
+        for _ in range(20):
+            watch.clock.forward(minutes=1)
+            with contextlib.suppress(QueueUnavailable):
+                watch.collecting.tick()
+            watch.sweep()
+    watch.minutes(10)
+    assert watch.post.kinds == []
+    assert len(watch.service.asked) >= 1
 
 
 def test_while_the_store_is_away_nobody_is_accused(
@@ -226,7 +317,7 @@ def test_while_the_store_is_away_nobody_is_accused(
 
 def test_an_alert_is_told_until_it_is_taken_and_in_the_step_that_made_it(watch: Watch) -> None:
     watch.post.takes = False
-    watch.minutes(30, ticks=False, works=False)
+    watch.minutes(30, loses=True)
     (alert,) = watch.watched.outbox.alerts
     assert alert.kind == "late"
     watch.post.takes = True
@@ -240,7 +331,7 @@ def test_killed_between_the_alert_and_its_note_it_comes_twice_and_the_same(watch
         next(watch.post(outbox))
         raise Killed
 
-    watch.minutes(25, ticks=False)
+    watch.minutes(25, loses=True)
     watch.clock.forward(minutes=1)
     dying = monitor_of(watch.node, watch.collecting, MINUTE, dies)
     with pytest.raises(Killed):
@@ -276,7 +367,7 @@ def ids(web: Web) -> list[str]:
 def test_killed_between_telling_and_writing_it_comes_again_on_that_channel_alone(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch.minutes(25, ticks=False)
+    watch.minutes(25, loses=True)
     watch.clock.forward(minutes=1)
     with two_hooks(watch) as (a, b):
         write = watch.node.store.write
@@ -302,7 +393,7 @@ def test_killed_between_telling_and_writing_it_comes_again_on_that_channel_alone
 def test_killed_before_telling_it_is_told_by_the_next_sweep(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch.minutes(25, ticks=False)
+    watch.minutes(25, loses=True)
     watch.clock.forward(minutes=1)
     with two_hooks(watch) as (a, b):
 
@@ -320,7 +411,7 @@ def test_killed_before_telling_it_is_told_by_the_next_sweep(
 
 
 def test_a_channel_that_fails_is_kept_with_its_reason_and_asked_again_later(watch: Watch) -> None:
-    watch.minutes(25, ticks=False)
+    watch.minutes(25, loses=True)
     watch.clock.forward(minutes=1)
     with two_hooks(watch) as (a, b):
         b.status = 500
@@ -342,7 +433,7 @@ def test_a_channel_that_fails_is_kept_with_its_reason_and_asked_again_later(watc
 
 def test_somebody_else_who_sweeps_meanwhile_tells_the_rest(watch: Watch) -> None:
     """Two that overlap: the first stops once it sees that it was overtaken."""
-    watch.minutes(25, ticks=False)
+    watch.minutes(25, loses=True)
     watch.clock.forward(minutes=1)
     posts = [Post(), Post()]
 
@@ -402,7 +493,7 @@ def test_whose_task_it_is(task: str, id: str | None) -> None:
 
 def test_paused_it_is_not_missed(watch: Watch) -> None:
     watch.enrol(paused=True)
-    watch.minutes(60, ticks=False)
+    watch.minutes(60, loses=True)
     assert watch.post.alerts == []
 
 
@@ -443,11 +534,12 @@ def test_one_that_fails_and_comes_often_is_left_to_its_slots(watch: Watch) -> No
 def test_the_run_of_a_restart_is_left_to_itself_however_long_it_takes(watch: Watch) -> None:
     def slow(asked: Asked) -> Iterator[Step]:
         for number in range(6):
-            watch.minutes(1, ticks=False)
+            watch.minutes(1, loses=True)
             yield Step(f"{number}", 0)
 
     watch.service.gives = slow
-    watch.minutes(28, ticks=False)
+    watch.minutes(26, loses=True)
+    watch.minutes(2)
     assert len(watch.service.asked) == 1
     assert watch.post.kinds == ["mail late", "mail recovered"]
 
@@ -472,7 +564,7 @@ def test_best_effort_is_begun_again_once_no_protected_one_has_to_be(watch: Watch
     there = held.document.collectors
     made = {**there, "photos": replace(there["photos"], level="best-effort", priority=0)}
     watch.node.store.write(COLLECTORS, Collectors(collectors=made), over=held.version)
-    looked = watch.minutes(40, ticks=False, works=False)
+    looked = watch.minutes(40, loses=True)
     begun = [each.restarted for each in looked if each.restarted]
     assert begun[0] == ["mail"]
     assert begun[1] == ["photos"]
@@ -508,7 +600,7 @@ def test_a_run_that_ended_without_a_word_is_told_of_though_a_later_one_worked(wa
 
 def test_a_run_must_begin_within_its_limit_where_that_is_sooner(watch: Watch) -> None:
     watch.reschedule(start_limit=120)
-    looked = watch.minutes(30, ticks=False)
+    looked = watch.minutes(30, loses=True)
     assert next(number for number, each in enumerate(looked, 1) if each.late) == 15 + 3
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from shared.ha.collectors import Caps
+from shared.http.errors import Problem
+from shared.http.work import Call, called
 from shared.meter import metered
 from shared.model.records import Reject
 from shared.model.steps import Bad, Step
+from shared.model.time import to_micros
 from shared.services.protocol import Asked, NotLetIn
 from tests.collecting.bench import START, Bench, event, raising, titles
 
@@ -106,17 +109,24 @@ def test_a_run_that_died_is_overtaken_by_the_next_slot_and_commits_no_more(bench
     assert bench.job().cursor == "new"
 
 
-def test_a_slot_while_the_one_before_is_at_work_is_left_to_it(bench: Bench) -> None:
+def test_the_task_of_a_slot_comes_again_once_the_run_before_it_has_ended(bench: Bench) -> None:
     outcomes = []
+    slot = to_micros(START + timedelta(minutes=16))
 
     def works(asked: Asked) -> Iterator[Step]:
+        bench.service.gives = lambda asked: iter([Step("y", 1)])
         bench.clock.forward(seconds=60)
-        outcomes.append(bench.collecting.begin("mail", START + timedelta(minutes=16)))
+        with pytest.raises(Problem, match="an earlier run of mail goes on"):
+            called(bench.collecting, "mail", Call(slot=slot))
+        outcomes.append(bench.job().cursor)
         yield Step("x", 1)
 
     bench.service.gives = works
     assert bench.tick(minutes=15) == ["done"]
-    assert outcomes == ["taken"]
+    assert (outcomes, bench.job().cursor) == ([None], "x")
+    assert called(bench.collecting, "mail", Call(slot=slot)) == "done"
+    assert called(bench.collecting, "mail", Call(slot=slot)) == "stale"
+    assert bench.job().cursor == "y"
 
 
 def test_paused_or_removed_its_slots_pass(bench: Bench) -> None:
@@ -153,8 +163,13 @@ def test_what_cannot_be_read_is_a_reject_and_stops_nothing(bench: Bench) -> None
 def test_what_a_run_costs_when_there_is_nothing_new(bench: Bench) -> None:
     bench.tick(minutes=15)
     with metered() as meter:
-        bench.tick(minutes=15)
-    assert meter.writes == 2
+        bench.collecting.tick()
+        bench.clock.forward(minutes=9)
+        bench.collecting.tick()
+    assert meter.writes == 0
+    with metered() as meter:
+        bench.tick(minutes=6)
+    assert meter.writes == 2 + 1  # one of them the mark of the ticks
 
 
 @pytest.mark.parametrize(

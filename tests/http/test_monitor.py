@@ -11,7 +11,7 @@ from werkzeug.test import Client, TestResponse
 from werkzeug.wrappers import Request
 
 from infra.staging import ROOT
-from shared.collecting.slots import enrolled
+from shared.collecting.slots import enrolled, slot_task
 from shared.ha.collectors import COLLECTORS, Collector, Collectors
 from shared.http.monitor import EVERY, monitor
 from shared.node import Node, open_node
@@ -88,11 +88,19 @@ def test_what_came_of_collectors_is_answered(
     node: Node, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     mail = Collector(service="imap", schedule="2 12 * * *", created=NOW)
-    node.store.write(COLLECTORS, Collectors(collectors={"mail": mail}), over=None)
+    node.store.write(
+        COLLECTORS, Collectors(collectors={"mail": mail}, ticked=NOW + EVERY), over=None
+    )
     job = enrolled("mail", mail, None, NOW)
     node.store.commit("collector", "mail", None, lambda _: job)
     well = {**WELL, "armed": False}  # no run has acknowledged the plan
     assert told(node)["looked"] == well
+    node.slots_queue.add(slot_task("mail", NOW + timedelta(seconds=90)))
+    queue = node.slots_queue
+    assert isinstance(queue, Workable)
+    lost = queue.take()
+    assert lost is not None
+    queue.done(lost)
     looked = []
     for _ in range(2):
         clock.now += EVERY

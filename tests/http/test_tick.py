@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from werkzeug.test import Client, TestResponse
 from werkzeug.wrappers import Request
 
@@ -12,6 +13,7 @@ from shared.ha.collectors import COLLECTORS, Collector, Collectors
 from shared.http.tick import tick
 from shared.node import Node, open_node
 from shared.settings import Settings
+from shared.store.changing import current
 from shared.store.protocol import StoreUnavailable
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
@@ -43,6 +45,19 @@ def test_what_is_due_becomes_a_task_once(node: Node, path: str) -> None:
     assert (answer.status_code, answer.json) == (200, {"added": [f"collector-due-{SLOT}"]})
     assert called(node, path).json == {"added": []}
     assert [task.name for task in node.slots_queue.waiting()] == [f"collector-due-{SLOT}"]
+
+
+def test_after_an_absence_it_looks_back_to_the_last_mark(node: Node) -> None:
+    held = node.store.read(Collectors, COLLECTORS)
+    assert held is not None
+    ticked = NOW - timedelta(minutes=15)
+    daily = replace(held.document.collectors["due"], schedule="50 11 * * *")
+    earlier = replace(daily, schedule="44 11 * * *")
+    there = {"daily": daily, "earlier": earlier, "paused": replace(daily, paused=True)}
+    written = Collectors(collectors=there, ticked=ticked)
+    node.store.write(COLLECTORS, written, over=held.version)
+    assert called(node).json == {"added": [f"collector-daily-{SLOT - 600_000_000}"]}
+    assert current(node.store, COLLECTORS, Collectors()).ticked == NOW
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/", "GET", 405), ("/x", "POST", 404)])
