@@ -117,7 +117,9 @@ def collecting_of(
             )
         },
         budget=HOME if node.settings.firestore is None else CLOUD,
-        kind=kind(node.configured, lambda id, took: note_measured(node.store, id, took)),
+        kind=kind(
+            node.configured, lambda id, took: note_measured(node.store, id, took), node.clock
+        ),
         clock=node.clock,
         stopping=stopping,
     )

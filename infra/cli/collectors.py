@@ -56,7 +56,22 @@ _priority = click.option(
     "--priority", type=click.IntRange(0, 1000), help="Of restarts, the smallest first (100)."
 )
 _grace = click.option(
-    "--grace", type=click.IntRange(1), metavar="SECONDS", help="After a slot, until it is late."
+    "--grace",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help="After a slot, until it is late (600).",
+)
+_start_limit = click.option(
+    "--start-limit",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help="The same, where a run must begin sooner than its grace says.",
+)
+_run_limit = click.option(
+    "--run-limit",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help="For a run, with its tries; then it is given up (1800).",
 )
 _set = click.option(
     "--set", "options", metavar="NAME=VALUE", multiple=True, help="An option of the service."
@@ -66,8 +81,8 @@ _cap = click.option(
     "caps",
     metavar="NAME=N",
     multiple=True,
-    help="What one slot may take: reads, writes, seconds, chunks, megabytes, object_writes, "
-    "object_reads, object_megabytes.",
+    help="What one slot may take: reads, writes, seconds, chunks, megabytes; and one day: "
+    "object_writes, object_reads, object_megabytes. By its schedule if you say nothing.",
 )
 _secret = click.option(
     "--secret", is_flag=True, help="Ask for the password or token; from a pipe, its first line."
@@ -82,6 +97,8 @@ _secret = click.option(
 @_level
 @_priority
 @_grace
+@_start_limit
+@_run_limit
 @_set
 @_cap
 @_secret
@@ -143,6 +160,8 @@ def add(
 @_level
 @_priority
 @_grace
+@_start_limit
+@_run_limit
 @_set
 @_cap
 @_secret

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from shared.collecting import slots
-from shared.ha.collectors import MIB, Caps, Collector, Collectors
+from shared.ha.allowances import began_day
+from shared.ha.collectors import MIB, Collector, Collectors, Limits
 from shared.ha.planner import ATTEMPTS
 from shared.store.protocol import Store
 from shared.work.engine import Engine, Kind, Outcome
@@ -52,35 +55,48 @@ class Collecting:
         return held.document if held is not None else None
 
 
-def spending(caps: Caps) -> Spending:
-    """What a slot may take, as runs count it."""
+_OF_OBJECTS = ("object_writes", "object_reads", "object_sent")
+
+
+def spending(limits: Limits) -> Spending:
+    """What a slot may take, as runs count it; of objects what a day may."""
     return Spending(
-        seconds=caps.seconds,
-        reads=caps.reads,
-        writes=caps.writes,
-        chunks=caps.chunks,
-        sent=int(caps.megabytes * MIB),
-        object_writes=caps.object_writes,
-        object_reads=caps.object_reads,
-        object_sent=caps.object_megabytes * MIB,
+        seconds=limits.seconds,
+        reads=limits.reads,
+        writes=limits.writes,
+        chunks=limits.chunks,
+        sent=int(limits.megabytes * MIB),
+        object_writes=limits.object_writes,
+        object_reads=limits.object_reads,
+        object_sent=limits.object_megabytes * MIB,
     )
 
 
-def caps_for(took: Spending) -> Caps:
-    """That would have been enough for what a slot took."""
-    return Caps(
+def limits_for(took: Spending, today: Spending) -> Limits:
+    """That would have been enough for what a slot took, and its day of objects."""
+    return Limits(
         reads=max(took.reads, 10),
         writes=max(took.writes, 5),
         seconds=max(math.ceil(took.seconds), 5),
         chunks=max(took.chunks, 1),
         megabytes=max(took.sent / MIB, 0.001),
-        object_writes=took.object_writes,
-        object_reads=took.object_reads,
-        object_megabytes=math.ceil(took.object_sent / MIB),
+        object_writes=today.object_writes,
+        object_reads=today.object_reads,
+        object_megabytes=math.ceil(today.object_sent / MIB),
     )
 
 
-def kind(config: Callable[[], Collectors], exceeded: Callable[[str, Caps], None]) -> Kind:
+def today_of(job: Job, now: datetime) -> Spending:
+    """What its runs took on this Pacific day."""
+    began = began_day(now)
+    return next((day for day in job.days if day.began == began), Spending())
+
+
+def kind(
+    config: Callable[[], Collectors],
+    exceeded: Callable[[str, Limits], None],
+    clock: Callable[[], datetime],
+) -> Kind:
     """Of the jobs of collectors. exceeded: is told of one that took more than it may, and what."""
 
     def configured(job: Job) -> Collector | None:
@@ -88,7 +104,19 @@ def kind(config: Callable[[], Collectors], exceeded: Callable[[str, Caps], None]
 
     def caps(job: Job) -> Spending | None:
         collector = configured(job)
-        return spending(collector.caps) if collector is not None else None
+        if collector is None:
+            return None
+        may, today = spending(collector.limits), today_of(job, clock())
+
+        def objects(name: str) -> int:
+            most: int = getattr(may, name)
+            return min(most, int(getattr(job.progress, name)) + most - int(getattr(today, name)))
+
+        return replace(may, **{name: objects(name) for name in _OF_OBJECTS})
+
+    def alone(job: Job, wants: Spending) -> bool:
+        today = today_of(job, clock())
+        return not any(getattr(today, name) and getattr(wants, name) for name in _OF_OBJECTS)
 
     def until(job: Job) -> datetime | None:
         collector = configured(job)
@@ -99,7 +127,8 @@ def kind(config: Callable[[], Collectors], exceeded: Callable[[str, Caps], None]
     def ended(job: Job) -> None:
         may = caps(job)
         if may is not None and may.exceeded_by(job.progress):
-            exceeded(str(job.spec["collector"]), caps_for(job.progress))
+            today = today_of(job, clock())
+            exceeded(str(job.spec["collector"]), limits_for(job.progress, today))
 
     return Kind(
         family=slots.FAMILY,
@@ -107,6 +136,7 @@ def kind(config: Callable[[], Collectors], exceeded: Callable[[str, Caps], None]
         tries=ATTEMPTS,
         pause=lambda _: AGAIN_AFTER,
         caps=caps,
+        alone=alone,
         until=until,
         ended=ended,
         rests=lambda job: slots.looked_after(config(), job),

@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from shared.ha.changes import Change, Hypothesis, what_if
-from shared.ha.collectors import COLLECTORS, Caps, Collectors, larger
+from shared.ha.collectors import COLLECTORS, Collectors, Limits, larger
 from shared.ha.planner import Pool
 from shared.store.protocol import Conflict, Damaged, Store
 
@@ -67,15 +67,15 @@ def _generation(before: Collectors, after: Collectors) -> Collectors:
     return replace(after, collectors=made, generation=number)
 
 
-def note_measured(store: Store, id: str, took: Caps) -> None:
+def note_measured(store: Store, id: str, took: Limits) -> None:
     """A slot took more than it may: from now on it is planned with that. Raises `StoreError`."""
     while True:
         held = store.read(Collectors, COLLECTORS)
         if held is None or id not in held.document.collectors:
             return
         config = held.document
-        known = larger(config.caps_of(id), took)
-        if known == config.caps_of(id):
+        known = larger(config.limits_of(id), took)
+        if known == config.limits_of(id):
             return
         made = replace(
             config, measured={**config.measured, id: known}, generation=config.generation + 1

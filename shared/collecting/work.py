@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.ha.collectors import Caps, Collector, Collectors
+from shared.ha.collectors import Collector, Collectors, Limits
 from shared.imports.rejecting import reject_of
 from shared.model.profile import Profile
 from shared.model.records import AnyRecord
@@ -14,9 +14,9 @@ from shared.services.protocol import Asked, BadOptions, CannotBeAsked, NotLetIn,
 from shared.work.works import CannotGoOn, Part
 
 
-def step_of(caps: Caps) -> int:
+def step_of(limits: Limits) -> int:
     """How many records a step shall have, so that one more cannot make a run exceed its caps."""
-    return min(STEP_RECORDS, max(1, caps.writes // 4))
+    return min(STEP_RECORDS, max(1, limits.writes // 4))
 
 
 class CollectWork:
@@ -67,7 +67,7 @@ class CollectWork:
             cursor=cursor,
             now=self._clock(),
             profile=self._profile(),
-            most=step_of(collector.caps),
+            most=step_of(collector.limits),
         )
 
     def _secret(self, id: str, collector: Collector) -> str | None:

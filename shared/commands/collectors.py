@@ -460,6 +460,21 @@ def _window(line: Line, made: Plan, config: Collectors) -> QuotaWindow:
     )
 
 
+_CAPS_OF: Mapping[str, str] = {
+    "firestore.reads": "reads",
+    "firestore.writes": "writes",
+    "firestore.stored": "megabytes",
+    "run.requests": "chunks",
+    "run.vcpu_seconds": "seconds",
+    "run.gib_seconds": "seconds",
+    "tasks.operations": "chunks",
+    "storage.class_a": "object_writes",
+    "storage.class_b": "object_reads",
+    "storage.stored": "object_megabytes",
+}
+"""What to cap to spare an allowance."""
+
+
 def overcommitted_text(error: Overcommitted) -> str:
     """Which quota, in which window, the need and what there is, who takes it, what would do."""
     line, allowance = error.line, free_tier()[error.dimension]
@@ -477,6 +492,6 @@ def overcommitted_text(error: Overcommitted) -> str:
     return (
         f"that would leave no plan: {error.need:,.6g} {allowance.unit} of {error.dimension} are "
         f"needed {when}, and {error.have:,.6g} may be planned with; {tolerated} (the dearest "
-        f"recoveries: {takes or 'none'}). Less often, lower caps, best-effort, or another "
-        "collector less: try it with yurt what-if"
+        f"recoveries: {takes or 'none'}). A lower cap ({_CAPS_OF[error.dimension]}), less often, "
+        "best-effort, or another collector less: try it with yurt what-if"
     )

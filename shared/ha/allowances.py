@@ -74,6 +74,13 @@ def end_of(window: Recurring, now: datetime) -> datetime:
     return _midnight((today.replace(day=1) + timedelta(days=LONGEST_MONTH)).replace(day=1))
 
 
+def days_touched(start: datetime, end: datetime) -> int:
+    """Days of the Pacific zone of which a time has a part."""
+    if end <= start:
+        return 0
+    return (_today(end - timedelta(microseconds=1)) - _today(start)).days + 1
+
+
 def _today(now: datetime) -> date:
     return now.astimezone(PACIFIC).date()
 

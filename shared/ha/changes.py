@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from shared.ha.allowances import Allowance
 from shared.ha.collectors import BadCollector, Caps, Collector, Collectors, Level, check
@@ -169,7 +169,7 @@ def _changed(config: Collectors, id: str, words: Sequence[str]) -> Collectors:
 
 def _capped(collector: Collector, setting: str) -> Caps:
     name, _, amount = setting.partition("=")
-    caps = msgspec.to_builtins(collector.caps)
+    caps = asdict(collector.caps)
     number = float(amount)
     try:
         return msgspec.convert(

@@ -3,10 +3,12 @@
 import re
 import zlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from shared.ha.schedules import Schedule, schedule
 from shared.model.time import Instant
@@ -45,9 +47,9 @@ def vector_of(
     seconds: float,
     chunks: float,
     sent: float,
-    object_writes: float,
-    object_reads: float,
-    object_sent: float,
+    object_writes: float = 0.0,
+    object_reads: float = 0.0,
+    object_sent: float = 0.0,
 ) -> dict[str, float]:
     """What runs take, in the units of allowances, on a function of one vCPU.
 
@@ -68,37 +70,77 @@ def vector_of(
     }
 
 
-class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one slot may take at most, its tries together; the next slot goes on from there.
+class Limits(Struct, frozen=True, kw_only=True):
+    """What one slot may take at most, its tries together; the next slot goes on from there. Large
+    things come seldom, so that what is written of them is limited by the Pacific day.
 
     A single thing that takes more by itself, as a mail with a large attachment, is taken all the
     same, or nothing after it would ever come; the plan counts with what that took from then on.
 
     reads, writes: documents of the store. seconds: at work. chunks: calls of functions.
-    megabytes: MiB of documents kept. object_writes, object_reads: operations on the bucket.
+    megabytes: MiB of documents kept. A day: object_writes, object_reads: operations on the bucket;
     object_megabytes: MiB kept there.
     """
 
-    reads: Annotated[int, Meta(ge=10)] = 50
-    writes: Annotated[int, Meta(ge=5)] = 100
-    seconds: Annotated[int, Meta(ge=5)] = 20
-    chunks: Annotated[int, Meta(ge=1)] = 2
-    megabytes: Annotated[float, Meta(gt=0)] = 1
-    object_writes: Natural = 1
-    object_reads: Natural = 1
-    object_megabytes: Natural = 5
+    reads: int
+    writes: int
+    seconds: int
+    chunks: int
+    megabytes: float
+    object_writes: int
+    object_reads: int
+    object_megabytes: int
 
     def vector(self) -> dict[str, float]:
+        """Of a slot."""
         return vector_of(
             reads=self.reads,
             writes=self.writes,
             seconds=self.seconds,
             chunks=self.chunks,
             sent=self.megabytes * MIB,
-            object_writes=self.object_writes,
-            object_reads=self.object_reads,
-            object_sent=self.object_megabytes * MIB,
         )
+
+    def daily(self) -> dict[str, float]:
+        """Of a day, besides what its slots take."""
+        return {
+            "storage.class_a": self.object_writes,
+            "storage.class_b": self.object_reads,
+            "storage.stored": self.object_megabytes * MIB / _GB,
+        }
+
+
+class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Those of `Limits` that its owner sets; the others go by how often it comes."""
+
+    reads: Annotated[int, Meta(ge=10)] | None = None
+    writes: Annotated[int, Meta(ge=5)] | None = None
+    seconds: Annotated[int, Meta(ge=5)] | None = None
+    chunks: Annotated[int, Meta(ge=1)] | None = None
+    megabytes: Annotated[float, Meta(gt=0)] | None = None
+    object_writes: Natural | None = None
+    object_reads: Natural | None = None
+    object_megabytes: Natural | None = None
+
+
+@lru_cache(maxsize=4096)
+def usual(slots: Schedule) -> Limits:
+    """What a slot may take if its owner says nothing: of writes, reads and seconds about an eighth
+    of a free day for all slots of a day, so that some of them fit from each 15 minutes on."""
+    each_day = max(1, slots.count(_A_MONDAY, _A_MONDAY + _WEEK, timedelta(0)) // 7)
+    return Limits(
+        reads=min(max(5_000 // each_day, 10), 50),
+        writes=min(max(2_000 // each_day, 8), 100),
+        seconds=min(max(600 // each_day, 5), 20),
+        chunks=2,
+        megabytes=min(max(48 / each_day, 0.5), 1),
+        object_writes=12,
+        object_reads=12,
+        object_megabytes=50,
+    )
+
+
+_A_MONDAY, _WEEK = datetime(2026, 1, 5, tzinfo=UTC), timedelta(weeks=1)
 
 
 class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -127,6 +169,12 @@ class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     def slots(self) -> Schedule:
         """`BadSchedule`."""
         return schedule(self.schedule, self.zone)
+
+    @property
+    def limits(self) -> Limits:
+        """`BadSchedule`."""
+        given = {name: getattr(self.caps, name) for name in _CAPS}
+        return replace(usual(self.slots), **{k: v for k, v in given.items() if v is not None})
 
 
 class Collector(
@@ -172,13 +220,13 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tolerate: Annotated[int, Meta(ge=0, le=MOST)] = 1
     quotas: dict[str, float] = {}
     generation: int = 0
-    measured: dict[str, Caps] = {}
+    measured: dict[str, Limits] = {}
     held: Held | None = None
     ticked: Instant | None = None
 
-    def caps_of(self, id: str) -> Caps:
+    def limits_of(self, id: str) -> Limits:
         """That a plan counts with: what it may take, or what it took where that was more."""
-        declared = self.collectors[id].caps
+        declared = self.collectors[id].limits
         return larger(declared, self.measured[id]) if id in self.measured else declared
 
     def is_held(self, id: str, now: datetime) -> bool:
@@ -190,12 +238,12 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-def larger(one: Caps, other: Caps) -> Caps:
+def larger(one: Limits, other: Limits) -> Limits:
     """Of each member the larger one."""
-    return Caps(**{name: max(getattr(one, name), getattr(other, name)) for name in _CAPS})
+    return Limits(**{name: max(getattr(one, name), getattr(other, name)) for name in _CAPS})
 
 
-_CAPS = Caps.__struct_fields__
+_CAPS = Limits.__struct_fields__
 
 
 def checked_id(id: str) -> str:
@@ -209,16 +257,15 @@ def checked_id(id: str) -> str:
 
 def check(id: str, collector: Collector) -> None:
     """`BadCollector` or `BadSchedule` if it cannot be met."""
-    every = collector.slots.every
-    if every is not None and collector.caps.seconds > every.total_seconds():
+    every, seconds = collector.slots.every, collector.limits.seconds
+    if every is not None and seconds > every.total_seconds():
         raise BadCollector(
-            f"{id} may work {collector.caps.seconds} seconds, but has a slot "
+            f"{id} may work {seconds} seconds, but has a slot "
             f"{collector.schedule}: give it less, or a slot less often"
         )
-    if collector.caps.seconds > collector.run_limit:
+    if seconds > collector.run_limit:
         raise BadCollector(
-            f"{id} may work {collector.caps.seconds} seconds, but its run_limit is "
-            f"{collector.run_limit}"
+            f"{id} may work {seconds} seconds, but its run_limit is {collector.run_limit}"
         )
 
 

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from shared.ha.allowances import Allowance, Recurring, Window, began, end_of
-from shared.ha.collectors import Caps, Collectors, Level, Vector, offset_of
+from shared.ha.allowances import Allowance, Recurring, Window, began, days_touched, end_of
+from shared.ha.collectors import Collectors, Level, Limits, Vector, offset_of
 from shared.ha.schedules import Schedule
 
 MARGIN = 0.1
@@ -198,16 +198,24 @@ _ROUNDING = 1e-9
 
 
 class Reckoned(NamedTuple):
-    """A collector. slots, offset: when it runs. cap: of one run."""
+    """A collector. slots, offset: when it runs. cap: of one run. daily: of all runs of a day."""
 
     id: str
     slots: Schedule
     offset: timedelta
     cap: Vector
+    daily: Vector
 
     def taken(self, start: datetime, end: datetime, dimension: str) -> float:
         """By its slots of that time."""
-        return self.slots.count(start, end, self.offset) * self.cap.get(dimension, 0.0)
+        count = self.slots.count(start, end, self.offset)
+        return self.of(count, start, end, dimension)
+
+    def of(self, count: int, start: datetime, end: datetime, dimension: str) -> float:
+        """By so many slots of that time."""
+        by_day = self.daily.get(dimension, 0.0)
+        days = min(count, days_touched(start, end)) if by_day else 0
+        return count * self.cap.get(dimension, 0.0) + days * by_day
 
 
 def runners(config: Collectors, levels: Collection[Level]) -> list[Reckoned]:
@@ -216,8 +224,9 @@ def runners(config: Collectors, levels: Collection[Level]) -> list[Reckoned]:
     for id, collector in sorted(config.collectors.items()):
         if collector.level in levels and not collector.paused:
             slots = collector.slots
-            cap = config.caps_of(id).vector()
-            found.append(Reckoned(id, slots, offset_of(id, slots), cap))
+            limits = config.limits_of(id)
+            offset = offset_of(id, slots)
+            found.append(Reckoned(id, slots, offset, limits.vector(), limits.daily()))
     return found
 
 
@@ -226,7 +235,7 @@ def _lines(
 ) -> Iterator[Line]:
     """Of each allowance that collectors take of, if there are any."""
     shown = max(config.tolerate, _SHOWN)
-    touched = Caps().vector() if config.collectors else {}
+    touched = {name for id in config.collectors for name in _names(config.limits_of(id))}
     for span in _spans(now, pool.known):
         counts = [each.slots.count(span.start, span.end, each.offset) for each in reckoned]
         missed = _missed(reckoned, span, counts)
@@ -258,12 +267,13 @@ def _line(
     days = (span.end - span.start) / timedelta(days=1)
     used = pool.used.get(name, 0.0) if span.is_now else 0.0
     forecast, watch = (days * daily.get(name, 0.0) for daily in (pool.forecast, pool.watch))
-    caps = [each.cap.get(name, 0.0) for each in reckoned]
-    protected = sum(map(float.__mul__, map(float, counts), map(float, caps)))
-    overhead = OVERHEAD.get(name, 0.0)
+    protected = sum(
+        each.of(count, span.start, span.end, name)
+        for each, count in zip(reckoned, counts, strict=True)
+    )
     needs = [
-        (ATTEMPTS + min(slots, CATCH_UP)) * cap + overhead if slots else 0.0
-        for slots, cap in zip(missed, caps, strict=True)
+        _recovery(each.cap, each.daily, name, slots) if slots else 0.0
+        for each, slots in zip(reckoned, missed, strict=True)
     ]
     capacity = amount * (1 - MARGIN)
     order = sorted(range(len(needs)), key=needs.__getitem__, reverse=True)
@@ -318,11 +328,20 @@ def _spans(now: datetime, known: datetime | None) -> Iterator[_Span]:
             start, is_now = end, False
 
 
-def recovery_of(cap: Vector, missed: int = CATCH_UP) -> dict[str, float]:
-    """What an outage takes at most, besides the slots: of each allowance. missed: slots."""
-    names = {*cap, *OVERHEAD}
+def recovery_of(limits: Limits) -> dict[str, float]:
+    """What an outage takes at most, besides the slots: of each allowance."""
+    cap, daily = limits.vector(), limits.daily()
+    return {name: _recovery(cap, daily, name, CATCH_UP) for name in {*_names(limits), *OVERHEAD}}
+
+
+def _recovery(cap: Vector, daily: Vector, name: str, missed: int) -> float:
+    """missed: slots. What is limited by the day may be taken on one day more."""
     runs = ATTEMPTS + min(missed, CATCH_UP)
-    return {name: runs * cap.get(name, 0.0) + OVERHEAD.get(name, 0.0) for name in names}
+    return runs * cap.get(name, 0.0) + daily.get(name, 0.0) + OVERHEAD.get(name, 0.0)
+
+
+def _names(limits: Limits) -> set[str]:
+    return {*limits.vector(), *limits.daily()}
 
 
 def users(line: Line, config: Collectors, most: int = 5) -> list[tuple[str, float]]:

@@ -62,7 +62,7 @@ def _recovering(
     restarts = tuple(noticed + turn * max(AGAIN_AFTER, every) for turn in range(number))
     if not restarts:
         return Recovering(id, missed, noticed, (), None, None)
-    need = recovery_of(config.caps_of(id).vector())
+    need = recovery_of(config.limits_of(id))
     lines = [line for line in made.lines if line.start <= restarts[-1] and noticed < line.end]
     short = _short(lines, need, left)
     if short is not None and collector.level != "protected":

@@ -79,7 +79,8 @@ class Kind:
 
     pause: before the next try, after so many. caps: what one job may take in all, from its
     beginning; it ends there, and the next goes on. Only a single part that takes more by itself is
-    taken in spite of that, or nothing after it would ever be. until: when it is given up, whatever
+    taken in spite of that, or nothing after it would ever be. alone: whether that may be now, by
+    what it takes. until: when it is given up, whatever
     it does. rests: when somebody has to look after a job, also one that has ended; None where what
     it had in hand is to be cleared up, and then never. ended: is told of one that is done, or given
     up.
@@ -90,6 +91,7 @@ class Kind:
     tries: int = MOST_TRIES
     pause: Callable[[int], timedelta] = transitions.pause_after
     caps: Callable[[Job], Spending | None] = lambda _: None
+    alone: Callable[[Job, Spending], bool] = lambda *_: True
     until: Callable[[Job], datetime | None] = lambda _: None
     ended: Callable[[Job], None] = lambda _: None
     rests: Callable[[Job], datetime | None] | None = None
@@ -287,7 +289,7 @@ class Engine:
             return self._failed(run, f"this version of Yurt does not know the work {job.work!r}")
         try:
             for part in work.parts(job.hand(run.id), job.spec, job.cursor):
-                if not part.beat and run.has_brought and self._is_capped(run, part):
+                if not part.beat and self._is_capped(run, part) and not self._is_alone(run, part):
                     return self._finished(run)  # the next one reads that part anew
                 run.take(part)
                 # In the middle of something what was done of it is lost, and will be done again.
@@ -321,6 +323,9 @@ class Engine:
         spent = Spent.by(self.monotonic(), run.meter).since(run.counted)
         total = added(run.job.progress, spent)
         return total.seconds >= caps.seconds or caps.exceeded_by(added(total, run.to_come(part)))
+
+    def _is_alone(self, run: Run, part: Part) -> bool:
+        return not run.has_brought and self.kind.alone(run.job, run.to_come(part))
 
     def _is_over(self, run: Run) -> bool:
         until = self.kind.until(run.job)

@@ -190,7 +190,7 @@ def test_a_slot_that_took_more_than_its_caps_is_planned_with_that(cloud: Cloud) 
     cloud.minutes(16)
     config = cloud.config
     assert config.measured["mail"].writes >= 40
-    assert config.caps_of("mail").writes == config.measured["mail"].writes
+    assert config.limits_of("mail").writes == config.measured["mail"].writes
     assert config.generation == 1
     (writes,) = [
         window

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shared.ha.collectors import Caps
 from shared.http.errors import Problem
@@ -174,14 +175,8 @@ def test_what_a_run_costs_when_there_is_nothing_new(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("caps", "size", "brought"),
-    [
-        (Caps(object_writes=3, object_reads=100), 300_000, 3),
-        (Caps(object_writes=100, object_reads=2), 300_000, 2),
-        (Caps(object_writes=100, object_reads=100, object_megabytes=1), 300_000, 3),
-        (Caps(megabytes=0.5), 100_000, 5),
-        (Caps(writes=15), 100, 11),
-    ],
-    ids=["object_writes", "object_reads", "object_megabytes", "megabytes", "writes"],
+    [(Caps(megabytes=0.5, writes=100), 100_000, 5), (Caps(writes=15), 100, 11)],
+    ids=["megabytes", "writes"],
 )
 def test_a_slot_takes_no_more_than_its_caps_and_the_next_goes_on(
     bench: Bench, caps: Caps, size: int, brought: int
@@ -191,22 +186,70 @@ def test_a_slot_takes_no_more_than_its_caps_and_the_next_goes_on(
     assert bench.tick(minutes=15) == ["done"]
     assert len(titles(bench)) == brought
     spent = bench.job().progress
+    assert caps.writes is not None
     assert spent.writes <= caps.writes
-    assert spent.object_writes <= caps.object_writes
-    assert spent.object_reads <= caps.object_reads
-    assert spent.object_sent <= caps.object_megabytes * 2**20
-    assert spent.sent <= caps.megabytes * 2**20
+    assert spent.sent <= (caps.megabytes or 1) * 2**20
     assert bench.tick(minutes=15) == ["done"]
     assert len(titles(bench)) == min(15, 2 * brought)
 
 
-def test_what_is_larger_than_the_caps_by_itself_is_taken_alone(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("caps", "brought"),
+    [
+        (Caps(object_writes=3, object_reads=100), 3),
+        (Caps(object_writes=100, object_reads=2), 2),
+        (Caps(object_writes=100, object_reads=100, object_megabytes=1), 3),
+    ],
+    ids=["object_writes", "object_reads", "object_megabytes"],
+)
+def test_a_day_takes_no_more_objects_than_its_caps_and_the_next_goes_on(
+    bench: Bench, caps: Caps, brought: int
+) -> None:
+    bench.configure(caps=replace(caps, writes=100))
+    bench.service.gives = lambda asked: large(asked, 300_000, 15)
+    for _ in range(4):
+        assert bench.tick(minutes=15) == ["done"]
+        assert len(titles(bench)) == brought
+    assert bench.tick(hours=20) == ["done"]  # after midnight in the Pacific zone
+    assert len(titles(bench)) == 2 * brought
+    assert [day.object_writes for day in bench.job().days] == [brought, brought]
+
+
+def test_small_things_come_all_day_before_a_large_one_that_has_to_wait(bench: Bench) -> None:
+    bench.configure(caps=Caps(object_writes=1))
+    sizes = [300_000, 100, 100, 300_000, 100]
+
+    def gives(asked: Asked) -> Iterator[Step]:
+        for number in range(int(asked.cursor or 0), len(sizes)):
+            raw = random.Random(number).randbytes(sizes[number])
+            raws = {hashlib.sha256(raw).hexdigest(): raw}
+            yield Step(str(number + 1), number, [event(str(number))], raws)
+
+    bench.service.gives = gives
+    assert bench.tick(minutes=15) == ["done"]
+    assert (bench.job().cursor, len(titles(bench))) == ("3", 3)
+    assert bench.tick(minutes=15) == ["done"]
+    assert bench.job().cursor == "3"
+    assert bench.tick(hours=20) == ["done"]
+    assert bench.job().cursor == "5"
+
+
+def test_what_is_larger_than_the_caps_by_itself_is_taken_alone_once_a_day(bench: Bench) -> None:
     bench.configure(caps=Caps(object_megabytes=1))
     bench.service.gives = lambda asked: large(asked, 2_000_000, 3)
-    assert bench.tick(minutes=15) == ["done"]
-    assert len(titles(bench)) == 1
-    assert bench.tick(minutes=15) == ["done"]
+    for _ in range(2):
+        assert bench.tick(minutes=15) == ["done"]
+        assert len(titles(bench)) == 1
+    assert bench.tick(hours=20) == ["done"]
     assert len(titles(bench)) == 2
+
+
+def test_what_is_larger_than_what_a_slot_may_write_is_taken_alone(bench: Bench) -> None:
+    bench.configure(caps=Caps(megabytes=0.01))
+    bench.service.gives = lambda asked: large(asked, 20_000, 3)
+    for number in (1, 2):
+        assert bench.tick(minutes=15) == ["done"]
+        assert len(titles(bench)) == number
 
 
 def test_a_slot_ends_after_as_many_chunks_as_it_may_have(bench: Bench) -> None:

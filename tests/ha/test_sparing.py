@@ -69,7 +69,7 @@ def test_nobody_waits_who_has_no_slot_to_come() -> None:
 
 
 def test_without_anything_protected_best_effort_waits_as_well() -> None:
-    alone = config(photos=collector("every 10m", level="best-effort"))
+    alone = config(photos=collector("every 10m", level="best-effort", caps=caps(writes=100)))
     assert spared(alone, 17_600) is None
     held = spared(alone, 17_900)
     assert held is not None

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from infra.cli.main import main
 from infra.cli.session import Session
+from shared.commands.collectors import config_of
 from shared.model.steps import Step
 from shared.node import open_node
 from shared.services import registry
@@ -122,6 +123,21 @@ def test_what_would_leave_no_plan_is_refused(yurt: Yurt) -> None:
     assert "yurt what-if" in said
     assert list(listed(yurt)) == ["mail"]
     assert add(yurt, "photos", "--schedule", "every 1m", "--level", "best-effort").exit_code == 0
+
+
+@pytest.mark.parametrize("schedule", ["every 15m", "every 1h", "every 6h", "0 7 * * *"])
+def test_some_fit_however_often_they_come(yurt: Yurt, schedule: str) -> None:
+    for number in range(7):
+        added = add(yurt, f"mail-{number}", "--schedule", schedule)
+        assert added.exit_code == 0, added.output
+
+
+def test_limits_of_its_runs_are_those_that_were_said(yurt: Yurt, tmp_path: Path) -> None:
+    assert add(yurt, "mail", "--start-limit", "120").exit_code == 0
+    assert yurt("collectors", "change", "mail", "--run-limit", "900").exit_code == 0
+    with contextlib.closing(open_node(Settings(data=tmp_path / "data"))) as node:
+        mail = config_of(node).collectors["mail"]
+    assert (mail.start_limit, mail.run_limit, mail.grace) == (120, 900, 600)
 
 
 def test_one_that_is_removed_and_added_again_begins_anew(yurt: Yurt, tmp_path: Path) -> None:
