@@ -65,6 +65,7 @@ class Connection:
     def __init__(
         self, host: str, port: int, security: Security, user: str, secret: str, within: float
     ) -> None:
+        self.account = f"{user} at {host.lower()}"
         self._host = host
         self._user = user
         self._secret = secret

@@ -60,10 +60,11 @@ class _Place(Struct, frozen=True, array_like=True):
 
 class _Cursor(Struct, frozen=True, omit_defaults=True):
     """places: by the names of folders as the server writes them. since: what they were read
-    with."""
+    with. account: of which they are; the numbers of two may well be the same."""
 
     places: dict[str, _Place] = {}
     since: date | None = None
+    account: str = ""
 
 
 class _Folder(NamedTuple):
@@ -105,7 +106,9 @@ class Reading:
         before = msgspec.json.decode(asked.cursor, type=_Cursor) if asked.cursor else _Cursor()
         # What was left out for its day is to be read now that it is not.
         is_wider = before.since is not None and (since is None or since < before.since)
-        self._places = {} if is_wider else before.places
+        self._account = connection.account
+        is_other = before.account not in ("", self._account)
+        self._places = {} if is_wider or is_other else before.places
         self._last = asked.cursor or self._cursor()
         self._validity = 0  # of the folder that is examined
         self._done = 0
@@ -334,7 +337,7 @@ class Reading:
         self._connection.rest(2 * self._connection.within)
 
     def _cursor(self) -> str:
-        return msgspec.json.encode(_Cursor(self._places, self._since)).decode()
+        return msgspec.json.encode(_Cursor(self._places, self._since, self._account)).decode()
 
     def _given(self) -> Iterator[Step]:
         self._last = self._cursor()

@@ -176,6 +176,15 @@ def test_a_folder_that_was_made_anew_is_read_anew(server: Dovecot) -> None:
     assert messages(steps(server, cursor)).keys() == {"letter 9"}
 
 
+def test_another_account_is_read_anew_though_its_numbers_may_be_the_same(server: Dovecot) -> None:
+    with server.client() as client:
+        client.append("INBOX", mail(1))
+    cursor = last(steps(server, host="localhost"))
+    assert steps(server, cursor, host="localhost") == []
+    # The same server by another name is another one, for all that anybody can know.
+    assert messages(steps(server, cursor, host="127.0.0.1")).keys() == {"letter 1"}
+
+
 def test_a_folder_of_another_numbering_is_forgotten_though_it_is_empty(server: Dovecot) -> None:
     with server.client() as client:
         client.create_folder("Post")
