@@ -25,7 +25,7 @@ from shared.sealing import BadMasterKey, MasterKey
 from shared.search.protocol import Search
 from shared.settings import Settings, read_settings
 from shared.store.changing import current
-from shared.store.protocol import PutsSoon, Store, StoreError
+from shared.store.protocol import Damaged, PutsSoon, Store, StoreError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -117,12 +117,20 @@ class Node:
 
         A lost one is not replaced, as long as something is sealed that it could still read.
         """
+        try:
+            is_sealed = self._holds_sealed()
+        except Damaged:
+            is_sealed = True  # what cannot be read may well hold some
+        return self._master_key(create=not is_sealed)
+
+    def _holds_sealed(self) -> bool:
         devices = current(self.store, ACCESS, Access()).devices.values()
         collectors = current(self.store, COLLECTORS, Collectors()).collectors.values()
-        sealed = any(device.sealed_key or device.earlier_keys for device in devices)
-        sealed = sealed or any(collector.sealed for collector in collectors)
-        sealed = sealed or bool(current(self.store, ALERTING, Alerting()).sealed)
-        return self._master_key(create=not sealed)
+        return (
+            any(device.sealed_key or device.earlier_keys for device in devices)
+            or any(collector.sealed for collector in collectors)
+            or bool(current(self.store, ALERTING, Alerting()).sealed)
+        )
 
     def _master_key(self, *, create: bool) -> MasterKey:
         if self.settings.master_key is not None:

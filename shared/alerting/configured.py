@@ -25,6 +25,7 @@ class Alerting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """channels: by name. ping: sealed; the URL that is asked for after each sweep."""
 
     SHAPE: ClassVar[int] = 1
+    MENDED: ClassVar[str] = "add each channel anew: yurt alerts add --help"
 
     channels: dict[str, Told] = {}
     ping: str | None = None

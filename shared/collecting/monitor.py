@@ -119,7 +119,7 @@ class Monitor:
         if watched.arming is not None and watched.arming.lacks == lacks:
             self._told(watched, over)
             return
-        text = f"{error}; nothing is fetched until it is mended: yurt collectors apply FILE"
+        text = f"nothing is fetched: {error}"
         made = with_alert(watched, "unreadable", None, now, text)
         made = replace(made, arming=Arming(generation=0, lacks=lacks), swept=now)
         try:

@@ -75,7 +75,7 @@ def add(
             raise Refused(f"there are {MOST} channels, and no more fit")
         return replace(alerting, channels={**alerting.channels, name: made})
 
-    change(node.store, ALERTING, Alerting(), decide)
+    change(node.store, ALERTING, Alerting(), decide, anew=True)
 
 
 def remove(node: Node, name: str) -> None:

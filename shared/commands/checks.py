@@ -129,7 +129,7 @@ def master_key_check(key: Key) -> Check:
             f"leave it to its owner alone: chmod 600 {quote(key.where)}",
         )
     sealed = len(key.sealed)
-    return _ok("master key", f"{key.where} can be used (keys of devices sealed with it: {sealed})")
+    return _ok("master key", f"{key.where} can be used (secrets sealed with it: {sealed})")
 
 
 def node_check(answer: Answer | None, start: str = "yurt up") -> Check:

@@ -215,6 +215,7 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     marked last that somebody looks which slots are due."""
 
     SHAPE: ClassVar[int] = 1
+    MENDED: ClassVar[str] = "write it anew from a file: yurt collectors apply FILE"
 
     collectors: dict[str, Collector] = {}
     tolerate: Annotated[int, Meta(ge=0, le=MOST)] = 1

@@ -43,6 +43,7 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     SHAPE: ClassVar[int] = 1
+    MENDED: ClassVar[str] = "a node that runs makes it anew within minutes"
 
     at: Instant
     late: float = 0.0

@@ -100,6 +100,7 @@ class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     phones, looked_at_phones, held, holds: what was said of these last."""
 
     SHAPE: ClassVar[int] = 1
+    MENDED: ClassVar[str] = "a node that runs makes it anew within minutes"
 
     collectors: dict[str, Watch] = {}
     silent: Instant | None = None

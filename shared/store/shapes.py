@@ -15,12 +15,15 @@ def shape_of(type: type[msgspec.Struct]) -> int:
 
 
 def decoded(type: type[D], shape: int, data: bytes | str) -> D:
-    """`NewerData` where a newer version of Yurt wrote it, `Damaged` where it is that."""
+    """`NewerData` where a newer version of Yurt wrote it, `Damaged` where it is that, with what its
+    type says in `MENDED`."""
     refuse_newer(type.__name__, shape, shape_of(type))
     try:
         return msgspec.json.decode(data, type=type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Damaged(f"a stored {type.__name__} is damaged: {error}") from error
+        how: str | None = getattr(type, "MENDED", None)
+        text = f"a stored {type.__name__} is damaged: {error}"
+        raise Damaged(text if how is None else f"{text}; {how}") from error
 
 
 def refuse_newer(what: str, shape: int, known: int) -> None:

@@ -166,9 +166,9 @@ def test_a_damaged_configuration_disarms_and_is_told_once(cloud: Cloud) -> None:
         with pytest.raises(Damaged):
             cloud.sweep()
     assert kinds(cloud.post.alerts) == ["unreadable"]
-    assert "nothing is fetched until it is mended: yurt collectors apply" in (
-        cloud.post.alerts[0].text
-    )
+    text = cloud.post.alerts[0].text
+    assert text.startswith("nothing is fetched: a stored Collectors is damaged: ")
+    assert text.endswith("; write it anew from a file: yurt collectors apply FILE")
     assert cloud.watched.arming is not None
     assert cloud.watched.arming.armed is None
 

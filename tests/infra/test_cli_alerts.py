@@ -1,6 +1,8 @@
 """`yurt alerts` and `yurt status` as their user meets them."""
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,44 @@ def test_a_channel_is_added_tried_and_removed(yurt: Yurt, web: Web) -> None:
     assert "secret-part" not in listed.output + yurt("alerts").output
     assert said(yurt("alerts", "remove", "chat")) == "chat is told no more.\n"
     assert "Alerts go to the log alone" in said(yurt("alerts"))
+
+
+def damage(tmp_path: Path, name: str) -> None:
+    """Something else wrote over a document of the node."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "yurt.db")) as database:
+        database.execute("UPDATE document SET data = '{]' WHERE name = ?", (name,))
+        database.commit()
+
+
+def test_channels_that_cannot_be_read_any_more_are_added_anew(yurt: Yurt, tmp_path: Path) -> None:
+    url = "https://x.example.org/secret-part"
+    said(yurt("alerts", "add", "chat", "webhook", "--secret", given=f"{url}\n"))
+    damage(tmp_path, "alerting")
+    for command in (("alerts",), ("alerts", "test"), ("alerts", "remove", "chat")):
+        failed = yurt(*command)
+        assert failed.exit_code == 1
+        assert "a stored Alerting is damaged" in failed.stderr
+        assert failed.stderr.endswith("; add each channel anew: yurt alerts add --help\n")
+    said(yurt("alerts", "add", "other", "webhook", "--secret", given=f"{url}\n"))
+    channels = json.loads(said(yurt("alerts", "--json")))["channels"]
+    assert [channel["channel"] for channel in channels] == ["other"]
+
+
+def test_collectors_that_cannot_be_read_any_more_are_written_anew(
+    yurt: Yurt, tmp_path: Path
+) -> None:
+    add(yurt, "mail")
+    damage(tmp_path, "collectors")
+    for command in (("collectors",), ("plan",), ("status",), ("collectors", "pause", "mail")):
+        failed = yurt(*command)
+        assert failed.exit_code == 1
+        assert failed.stderr.endswith("; write it anew from a file: yurt collectors apply FILE\n")
+    file = tmp_path / "fleet.toml"
+    file.write_text(
+        '[collectors.mail]\nservice = "letters"\nschedule = "every 1h"\noptions = {host = "h"}\n'
+    )
+    said(yurt("collectors", "apply", str(file)))
+    assert "mail" in said(yurt("collectors"))
 
 
 def test_the_sign_of_life_is_set_and_taken_away(yurt: Yurt) -> None:
