@@ -35,6 +35,7 @@ def collectors(context: click.Context, session: Session, as_json: bool) -> None:
       yurt collectors add mail imap --schedule "every 1h" --secret \\
         --set host=imap.example.org --set user=ada
       yurt collectors change mail --schedule "0 7 * * *" --cap writes=300
+      yurt collectors run mail
       yurt collectors pause mail
       yurt collectors apply collectors.toml
     """
@@ -187,6 +188,20 @@ def change(
         given = asked_for(session, _ASKED) if secret else None
         changed(node, SERVICES, name, members, pairs(options), _numbers(caps), given)
     click.echo(f"{name} is changed.")
+
+
+@collectors.command(name="run", short_help="Fetch now, besides the schedule.")
+@click.argument("name")
+@data_option
+@pass_session
+def run_(session: Session, name: str) -> None:
+    """Fetch now, besides the schedule. What comes of it: yurt collectors."""
+    from shared.commands.collectors import run
+
+    with session.node() as node:
+        soon = run(node, name)
+    when = "within a minute or so" if soon else "once the node runs (yurt up), if within an hour"
+    click.echo(as_typed(session, f"{name} is fetched {when}; what comes of it: yurt collectors"))
 
 
 @collectors.command(short_help="Let its slots pass until it is resumed.")

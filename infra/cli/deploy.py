@@ -252,7 +252,7 @@ To ask it, or to pair more phones, from this machine:
   {yurt} where
   {yurt} pair tablet
 
-`pair --encrypt` and `collectors add --secret` need the master key as well:
+What is kept sealed (`pair --encrypt`, `--secret`, `alerts`) needs the master key as well:
 
   export YURT_MASTER_KEY=$(gcloud secrets versions access latest --secret={MASTER_KEY_SECRET} \\
     --project={place.project})

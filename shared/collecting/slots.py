@@ -24,6 +24,8 @@ _NO_LIMIT = 10**9
 LOOK_BACK = timedelta(minutes=3)
 """A tick sees slots so long ago: one before it may have been late, or lost. A name is accepted
 once, so that a slot seen twice is one task."""
+ASKED_FOR = timedelta(hours=1)
+"""The same of what the owner asked for, perhaps while no node ran."""
 MARKED_EACH = timedelta(minutes=10)
 """A mark at each tick would be a write each minute."""
 
@@ -39,7 +41,10 @@ def due(config: Collectors, now: datetime) -> Iterator[tuple[str, datetime]]:
         since = marked
     for id, collector in config.collectors.items():
         slot = last_slot(config, id, now)
-        if slot is not None and slot > max(since, collector.created):
+        if slot is None:
+            continue
+        begins = min(since, now - ASKED_FOR) if slot == config.asked.get(id) else since
+        if slot > max(begins, collector.created):
             yield id, slot
 
 
@@ -49,7 +54,8 @@ def last_slot(config: Collectors, id: str, now: datetime) -> datetime | None:
     if collector.paused or config.is_held(id, now):
         return None
     slots = collector.slots
-    return slots.last(now, offset_of(id, slots))
+    slot, asked = slots.last(now, offset_of(id, slots)), config.asked.get(id)
+    return asked if asked is not None and slot < asked <= now else slot
 
 
 def tick(store: Store, queue: Queue, config: Collectors, now: datetime) -> list[str]:

@@ -51,10 +51,11 @@ from shared.ha.collectors import (
 from shared.ha.planner import Line, Overcommitted, Plan, Pool, plan, users
 from shared.ha.recovering import Recovering, recoveries
 from shared.ha.schedules import BadSchedule
-from shared.ha.watching import WATCHED, Watched
+from shared.ha.watching import UNTICKED_AFTER, WATCHED, Watched
 from shared.model.profile import PROFILE, Profile
 from shared.node import Node
 from shared.services.protocol import BadOptions, Service
+from shared.store import changing
 from shared.store.changing import current
 from shared.store.protocol import Conflict
 from shared.work.jobs import Job, State
@@ -207,6 +208,25 @@ def pause(node: Node, id: str, *, paused: bool) -> None:
         return with_collector(config, id, replace(find(config, id), paused=paused))
 
     _reschedule(node, id, _apply(node, [changed]).collectors[id])
+
+
+def run(node: Node, id: str) -> bool:
+    """Lets one run as soon as somebody ticks, besides its schedule; whether somebody does. What it
+    takes is not planned for, but capped as any slot. `Refused` if it may not run now."""
+    now = node.clock()
+
+    def asked(config: Collectors) -> Collectors:
+        if find(config, id).paused:
+            raise Refused(f"{id} is paused; to go on: yurt collectors resume {id}")
+        if config.is_held(id, now):
+            raise Refused(f"{id} has to wait: {config.held}")
+        return replace(config, asked={**config.asked, id: now})
+
+    try:
+        config = changing.change(node.store, COLLECTORS, Collectors(), asked)
+    except BadCollector as error:
+        raise Refused(str(error)) from None
+    return config.ticked is not None and now - config.ticked < UNTICKED_AFTER
 
 
 def apply(node: Node, services: Services, text: str, name: str) -> Applied:

@@ -108,7 +108,10 @@ def with_collector(config: Collectors, id: str, collector: Collector) -> Collect
 
 def without_collector(config: Collectors, id: str) -> Collectors:
     return replace(
-        config, collectors=_but(config.collectors, id), measured=_but(config.measured, id)
+        config,
+        collectors=_but(config.collectors, id),
+        measured=_but(config.measured, id),
+        asked=_but(config.asked, id),
     )
 
 

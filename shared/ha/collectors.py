@@ -212,7 +212,8 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All of a node. tolerate: failures that must fit besides. quotas: allowances that are not as
     the free tier has them. generation: grows with each change. measured: caps of those of which a
     slot took more than it may. held: who has to wait, also after that is over. ticked: when it was
-    marked last that somebody looks which slots are due."""
+    marked last that somebody looks which slots are due. asked: when the owner wanted a run besides
+    the schedule, by name: a slot of its own."""
 
     SHAPE: ClassVar[int] = 1
     MENDED: ClassVar[str] = "write it anew from a file: yurt collectors apply FILE"
@@ -224,6 +225,7 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
     measured: dict[str, Limits] = {}
     held: Held | None = None
     ticked: Instant | None = None
+    asked: dict[str, Instant] = {}
 
     def limits_of(self, id: str) -> Limits:
         """That a plan counts with: what it may take, or what it took where that was more."""

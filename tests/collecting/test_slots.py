@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from shared.ha.collectors import Caps
+from shared.commands import collectors
+from shared.ha.collectors import COLLECTORS, Caps, Collectors
 from shared.http.errors import Problem
 from shared.http.work import Call, called
 from shared.meter import metered
@@ -17,6 +18,7 @@ from shared.model.records import Reject
 from shared.model.steps import Bad, Step
 from shared.model.time import to_micros
 from shared.services.protocol import Asked, NotLetIn
+from shared.store.changing import change
 from tests.collecting.bench import START, Bench, event, raising, titles
 
 
@@ -128,6 +130,45 @@ def test_the_task_of_a_slot_comes_again_once_the_run_before_it_has_ended(bench: 
     assert called(bench.collecting, "mail", Call(slot=slot)) == "done"
     assert called(bench.collecting, "mail", Call(slot=slot)) == "stale"
     assert bench.job().cursor == "y"
+
+
+def test_what_the_owner_asks_for_is_a_slot_of_its_own_and_done_once(bench: Bench) -> None:
+    bench.configure(schedule="0 * * * *")
+    bench.tick(minutes=60)
+    assert bench.tick(minutes=20) == []
+    assert collectors.run(bench.node, "mail")  # somebody ticks
+    for minutes, outcomes in ((1, ["done"]), (1, []), (38, ["done"]), (1, [])):
+        assert bench.tick(minutes=minutes) == outcomes
+    assert len(bench.service.asked) == 3
+
+
+def test_a_slot_whose_task_comes_after_what_was_asked_for_later_is_done_with_it(
+    bench: Bench,
+) -> None:
+    bench.clock.forward(minutes=15)
+    bench.collecting.tick()
+    bench.clock.forward(seconds=30)
+    collectors.run(bench.node, "mail")
+    assert bench.collecting.begin("mail", bench.clock()) == "done"
+    assert bench.tick(seconds=30) == ["stale", "stale"]
+
+
+def test_what_is_asked_for_while_no_node_runs_is_done_by_the_next_within_an_hour(
+    bench: Bench,
+) -> None:
+    bench.configure(schedule="0 7 * * *")
+    bench.tick(minutes=1)
+    bench.clock.forward(minutes=1)
+    collectors.run(bench.node, "mail")
+    assert bench.tick(minutes=8) == ["done"]
+    bench.clock.forward(minutes=1)
+    collectors.run(bench.node, "mail")
+    assert bench.tick(hours=2) == ["done"]  # nobody ticked meanwhile: all of that time is seen
+    collectors.run(bench.node, "mail")
+    bench.clock.forward(minutes=61)
+    store, now = bench.node.store, bench.clock()
+    change(store, COLLECTORS, Collectors(), lambda config: replace(config, ticked=now))
+    assert bench.tick(minutes=1) == []
 
 
 def test_paused_or_removed_its_slots_pass(bench: Bench) -> None:

@@ -100,6 +100,7 @@ def test_one_is_added_listed_changed_paused_and_removed(yurt: Yurt) -> None:
         (("change", "there", "--cap", "seconds=3601"), "may work 3601 seconds, but has a slot every"),
         (("pause", "post"), "there is no collector 'post'"),
         (("remove", "post"), "there is no collector 'post'"),
+        (("run", "post"), "there is no collector 'post'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_what_to_write(
@@ -138,6 +139,20 @@ def test_limits_of_its_runs_are_those_that_were_said(yurt: Yurt, tmp_path: Path)
     with contextlib.closing(open_node(Settings(data=tmp_path / "data"))) as node:
         mail = config_of(node).collectors["mail"]
     assert (mail.start_limit, mail.run_limit, mail.grace) == (120, 900, 600)
+
+
+def test_one_is_fetched_now(yurt: Yurt) -> None:
+    add(yurt, "mail", "--schedule", "0 7 * * *")
+    asked = yurt("collectors", "run", "mail")
+    assert asked.exit_code == 0, asked.output
+    assert " ".join(asked.stdout.split()) == (
+        "mail is fetched once the node runs (yurt up), if within an hour; "
+        "what comes of it: yurt collectors"
+    )
+    yurt("collectors", "pause", "mail")
+    refused = yurt("collectors", "run", "mail")
+    assert refused.exit_code == 2
+    assert "mail is paused; to go on: yurt collectors resume mail" in refused.stderr
 
 
 def test_one_that_is_removed_and_added_again_begins_anew(yurt: Yurt, tmp_path: Path) -> None:
