@@ -69,6 +69,9 @@ def _collectors(state: "StatusState", zone: "ZoneInfo") -> Iterator[str]:
     if state.silent is not None:
         yield f"  nothing is heard of most of them since {when_text(state.silent, zone)}"
         yield "  -> see what is the matter with the node: yurt doctor"
+    if state.unticked is not None:
+        yield f"  nobody looks which slots are due since {when_text(state.unticked, zone)}"
+        yield "  -> in the cloud see the job and the log of `tick`; at home start the node again"
     for trouble in state.troubles:
         why = shown(trouble.error or "it was not heard of")
         yield f"  {shown(trouble.collector)} {trouble.state}: {why}"

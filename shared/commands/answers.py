@@ -418,9 +418,10 @@ class StatusState(Struct, frozen=True, kw_only=True):
 
     well: whether nothing below needs anybody. watched: when somebody looked last; null if nobody
     ever did. plan, lacks, held: as in the plan. silent: since when most collectors are not heard
-    of. collectors: how many there are of each state; troubles: those that are not well. phones:
-    those that are watched. jobs: that have not ended well. quotas: the tightest of the windows that
-    go on. untold: alerts that were not delivered yet.
+    of; unticked: since when nobody looks which slots are due. collectors: how many there are of
+    each state; troubles: those that are not well. phones: those that are watched. jobs: that have
+    not ended well. quotas: the tightest of the windows that go on. untold: alerts that were not
+    delivered yet.
     """
 
     well: bool
@@ -430,6 +431,7 @@ class StatusState(Struct, frozen=True, kw_only=True):
     lacks: list[str]
     held: str | None
     silent: Instant | None
+    unticked: Instant | None
     collectors: dict[str, int]
     troubles: list[CollectorState]
     phones: list[PhoneState]

@@ -44,13 +44,15 @@ def status(node: Node) -> StatusState:
     return StatusState(
         well=made.holds
         and is_watched
-        and not (troubles or quiet or ailing or watched.silent or watched.outbox.alerts),
+        and not (troubles or quiet or ailing or watched.outbox.alerts)
+        and not (watched.silent or watched.unticked),
         at=now,
         watched=watched.swept,
         plan=("arming" if lacks else "armed") if made.holds else "overcommitted",
         lacks=lacks,
         held=held_text(config, now),
         silent=watched.silent,
+        unticked=watched.unticked,
         collectors=dict(Counter(state.state for state in collectors)),
         troubles=troubles,
         phones=phones,

@@ -4,13 +4,17 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from shared.ha.watching import WATCHED, Watched
+from shared.node import open_node
+from shared.settings import Settings
 from tests.alerting.servers import Web
-from tests.infra.test_cli_collectors import Yurt, add, yurt
+from tests.infra.test_cli_collectors import NOW, Yurt, add, yurt
 
 __all__ = ["yurt"]
 
@@ -156,3 +160,12 @@ def test_status_says_what_needs_somebody(yurt: Yurt) -> None:
     assert "firestore.writes" in shown
     state = json.loads(said(yurt("status", "--json"), 1))
     assert (state["well"], state["plan"], state["collectors"]) == (False, "arming", {"new": 1})
+
+
+def test_status_says_when_nobody_ticks(yurt: Yurt, tmp_path: Path) -> None:
+    add(yurt, "mail")
+    with contextlib.closing(open_node(Settings(data=tmp_path / "data"))) as node:
+        watched = Watched(swept=NOW, unticked=NOW - timedelta(hours=1))
+        node.store.write(WATCHED, watched, over=None)
+    shown = said(yurt("status"), 1)
+    assert "  nobody looks which slots are due since 2026-11-25 14:30\n  -> in the cloud" in shown
