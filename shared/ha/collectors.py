@@ -36,6 +36,10 @@ Natural = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[int, Meta(ge=1)]
 
 
+BY_DAY = frozenset({"storage.class_a", "storage.class_b", "storage.stored"})
+"""Allowances of which a collector has a limit for each day, and not for each slot."""
+
+
 class BadCollector(ValueError):
     """A collector cannot be so; the text says what is wrong with it, and what to write."""
 
@@ -47,13 +51,13 @@ def vector_of(
     seconds: float,
     chunks: float,
     sent: float,
-    object_writes: float = 0.0,
-    object_reads: float = 0.0,
-    object_sent: float = 0.0,
+    object_writes: float,
+    object_reads: float,
+    object_sent: float,
 ) -> dict[str, float]:
     """What runs take, in the units of allowances, on a function of one vCPU.
 
-    sent, object_sent: bytes that are kept. The others as in `Caps`.
+    sent, object_sent: bytes that are kept. The others as in `Limits`.
     """
     return {
         "firestore.reads": reads,
@@ -68,6 +72,21 @@ def vector_of(
         "storage.class_b": object_reads,
         "storage.stored": object_sent / _GB,
     }
+
+
+NAMES = tuple(
+    vector_of(
+        reads=0,
+        writes=0,
+        seconds=0,
+        chunks=0,
+        sent=0,
+        object_writes=0,
+        object_reads=0,
+        object_sent=0,
+    )
+)
+"""The allowances of which collectors take."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -93,21 +112,23 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     def vector(self) -> dict[str, float]:
         """Of a slot."""
+        return {name: took for name, took in self._all().items() if name not in BY_DAY}
+
+    def daily(self) -> dict[str, float]:
+        """Of a day."""
+        return {name: took for name, took in self._all().items() if name in BY_DAY}
+
+    def _all(self) -> dict[str, float]:
         return vector_of(
             reads=self.reads,
             writes=self.writes,
             seconds=self.seconds,
             chunks=self.chunks,
             sent=self.megabytes * MIB,
+            object_writes=self.object_writes,
+            object_reads=self.object_reads,
+            object_sent=self.object_megabytes * MIB,
         )
-
-    def daily(self) -> dict[str, float]:
-        """Of a day, besides what its slots take."""
-        return {
-            "storage.class_a": self.object_writes,
-            "storage.class_b": self.object_reads,
-            "storage.stored": self.object_megabytes * MIB / _GB,
-        }
 
 
 class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -138,6 +159,12 @@ def usual(slots: Schedule) -> Limits:
         object_reads=12,
         object_megabytes=50,
     )
+
+
+@lru_cache(maxsize=4096)
+def _limits(slots: Schedule, caps: Caps) -> Limits:
+    given = {name: getattr(caps, name) for name in _CAPS}
+    return replace(usual(slots), **{k: v for k, v in given.items() if v is not None})
 
 
 _A_MONDAY, _WEEK = datetime(2026, 1, 5, tzinfo=UTC), timedelta(weeks=1)
@@ -173,8 +200,7 @@ class Declared(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     @property
     def limits(self) -> Limits:
         """`BadSchedule`."""
-        given = {name: getattr(self.caps, name) for name in _CAPS}
-        return replace(usual(self.slots), **{k: v for k, v in given.items() if v is not None})
+        return _limits(self.slots, self.caps)
 
 
 class Collector(

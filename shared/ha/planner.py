@@ -8,12 +8,13 @@ recoveries fit", one dimension and window at a time. What a failure saves is not
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from shared.ha.allowances import Allowance, Recurring, Window, began, days_touched, end_of
-from shared.ha.collectors import Collectors, Level, Limits, Vector, offset_of
+from shared.ha.collectors import NAMES, Collectors, Level, Limits, Vector, offset_of
 from shared.ha.schedules import Schedule
 
 MARGIN = 0.1
@@ -209,13 +210,13 @@ class Reckoned(NamedTuple):
     def taken(self, start: datetime, end: datetime, dimension: str) -> float:
         """By its slots of that time."""
         count = self.slots.count(start, end, self.offset)
-        return self.of(count, start, end, dimension)
+        return self.of(count, days_touched(start, end), dimension)
 
-    def of(self, count: int, start: datetime, end: datetime, dimension: str) -> float:
-        """By so many slots of that time."""
-        by_day = self.daily.get(dimension, 0.0)
-        days = min(count, days_touched(start, end)) if by_day else 0
-        return count * self.cap.get(dimension, 0.0) + days * by_day
+    def of(self, slots: int, days: int, dimension: str) -> float:
+        """By so many slots, on so many days at most."""
+        if dimension in self.daily:
+            return min(slots, days) * self.daily[dimension]
+        return slots * self.cap[dimension]
 
 
 def runners(config: Collectors, levels: Collection[Level]) -> list[Reckoned]:
@@ -224,9 +225,8 @@ def runners(config: Collectors, levels: Collection[Level]) -> list[Reckoned]:
     for id, collector in sorted(config.collectors.items()):
         if collector.level in levels and not collector.paused:
             slots = collector.slots
-            limits = config.limits_of(id)
-            offset = offset_of(id, slots)
-            found.append(Reckoned(id, slots, offset, limits.vector(), limits.daily()))
+            cap, daily = _takes(config.limits_of(id))
+            found.append(Reckoned(id, slots, offset_of(id, slots), cap, daily))
     return found
 
 
@@ -235,11 +235,11 @@ def _lines(
 ) -> Iterator[Line]:
     """Of each allowance that collectors take of, if there are any."""
     shown = max(config.tolerate, _SHOWN)
-    touched = {name for id in config.collectors for name in _names(config.limits_of(id))}
+    touched = NAMES if config.collectors else ()
     for span in _spans(now, pool.known):
         counts = [each.slots.count(span.start, span.end, each.offset) for each in reckoned]
         missed = _missed(reckoned, span, counts)
-        for name in sorted(touched):
+        for name in touched:
             allowance = pool.allowances.get(name)
             if allowance is not None and allowance.window == span.window:
                 amount = config.quotas.get(name, allowance.amount)
@@ -267,9 +267,9 @@ def _line(
     days = (span.end - span.start) / timedelta(days=1)
     used = pool.used.get(name, 0.0) if span.is_now else 0.0
     forecast, watch = (days * daily.get(name, 0.0) for daily in (pool.forecast, pool.watch))
+    touched = days_touched(span.start, span.end)
     protected = sum(
-        each.of(count, span.start, span.end, name)
-        for each, count in zip(reckoned, counts, strict=True)
+        each.of(count, touched, name) for each, count in zip(reckoned, counts, strict=True)
     )
     needs = [
         _recovery(each.cap, each.daily, name, slots) if slots else 0.0
@@ -330,18 +330,20 @@ def _spans(now: datetime, known: datetime | None) -> Iterator[_Span]:
 
 def recovery_of(limits: Limits) -> dict[str, float]:
     """What an outage takes at most, besides the slots: of each allowance."""
-    cap, daily = limits.vector(), limits.daily()
-    return {name: _recovery(cap, daily, name, CATCH_UP) for name in {*_names(limits), *OVERHEAD}}
+    cap, daily = _takes(limits)
+    return {name: _recovery(cap, daily, name, CATCH_UP) for name in NAMES}
 
 
 def _recovery(cap: Vector, daily: Vector, name: str, missed: int) -> float:
     """missed: slots. What is limited by the day may be taken on one day more."""
-    runs = ATTEMPTS + min(missed, CATCH_UP)
-    return runs * cap.get(name, 0.0) + daily.get(name, 0.0) + OVERHEAD.get(name, 0.0)
+    if name in daily:
+        return daily[name]
+    return (ATTEMPTS + min(missed, CATCH_UP)) * cap[name] + OVERHEAD.get(name, 0.0)
 
 
-def _names(limits: Limits) -> set[str]:
-    return {*limits.vector(), *limits.daily()}
+@lru_cache(maxsize=4096)
+def _takes(limits: Limits) -> tuple[Vector, Vector]:
+    return limits.vector(), limits.daily()
 
 
 def users(line: Line, config: Collectors, most: int = 5) -> list[tuple[str, float]]:
