@@ -53,7 +53,7 @@ ROLES: dict[str, dict[str, set[str]]] = {
         BUCKET: {"roles/storage.objectViewer"},
     },
     "yurt-fn-tick": {
-        "projects/p-yurt": {"roles/datastore.viewer"},
+        "projects/p-yurt": {"roles/datastore.user"},
         **ACTING,
         QUEUE: {"roles/cloudtasks.enqueuer"},
     },
