@@ -1,7 +1,8 @@
 """Who is told of alerts, how that goes, and what may be changed of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,7 +14,8 @@ from shared.alerting.telling import LOG, Telling
 from shared.commands.answers import AlertsState, ChannelState, Tested
 from shared.commands.collectors import watched_of
 from shared.commands.errors import Refused
-from shared.ha.outbox import Alert, alert_of, number_missed, renewed
+from shared.ha.outbox import Alert, alert_of, number_missed, renewed, works
+from shared.ha.watching import WATCHED, Watched
 from shared.node import Node
 from shared.store.changing import change, current
 
@@ -99,13 +101,27 @@ def set_ping(node: Node, url: str | None) -> None:
 
 
 def test(node: Node, telling: Telling, name: str | None) -> list[Tested]:
-    """Tells a test on a channel, or on all. `Refused` if there is none."""
+    """Tells a test on a channel, or on all; those that take it failed no more. `Refused` if there
+    is none."""
     alerting = alerting_of(node)
     chosen = alerting.channels if name is None else {name: _find(alerting, name)}
     if not chosen:
         raise Refused("nobody is told of alerts yet; to be told: yurt alerts add --help")
     alert = alert_of("test", None, node.clock(), "This is a test. Alerts of Yurt reach you here.")
-    return [_tested(telling, key, told, alert) for key, told in sorted(chosen.items())]
+    tested = [_tested(telling, key, told, alert) for key, told in sorted(chosen.items())]
+    _mended(node, [each.channel for each in tested if each.error is None])
+    return tested
+
+
+def _mended(node: Node, names: Sequence[str]) -> None:
+    """What failed and works now is told what waits by the next sweep."""
+    if not watched_of(node).outbox.failing.keys() & set(names):
+        return
+
+    def decide(watched: Watched) -> Watched:
+        return replace(watched, outbox=reduce(works, names, watched.outbox))
+
+    change(node.store, WATCHED, Watched(), decide)
 
 
 def _tested(telling: Telling, name: str, told: Told, alert: Alert) -> Tested:

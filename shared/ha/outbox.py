@@ -128,8 +128,13 @@ def told(outbox: Outbox, alert: Alert, channel: str) -> Outbox:
             replace(held, told=(*held.told, channel)) if held.id == alert.id else held
             for held in alerts
         )
+    return works(Outbox(alerts=alerts, failing=outbox.failing, dropped=dropped), channel)
+
+
+def works(outbox: Outbox, channel: str) -> Outbox:
+    """Once a channel took anything: it is asked at once for what waits."""
     failing = {name: found for name, found in outbox.failing.items() if name != channel}
-    return Outbox(alerts=alerts, failing=failing, dropped=dropped)
+    return replace(outbox, failing=failing)
 
 
 def failed(outbox: Outbox, channel: str, error: str, now: datetime) -> Outbox:

@@ -28,7 +28,7 @@ from shared.queue.protocol import QueueUnavailable, Workable
 from shared.services.protocol import Asked, NotLetIn
 from shared.store.protocol import StoreUnavailable
 from shared.work.jobs import Job
-from shared.workshop import monitor_of
+from shared.workshop import monitor_of, telling_of
 from tests.alerting.servers import Web
 from tests.collecting.bench import START, Bench, raising
 
@@ -429,6 +429,24 @@ def test_a_channel_that_fails_is_kept_with_its_reason_and_asked_again_later(watc
         assert look(watch).told == 1
         assert (len(ids(a)), len(ids(b))) == (1, 2)
     assert watch.watched.outbox == Outbox()
+
+
+def test_a_channel_that_took_a_test_is_told_what_waits_by_the_next_sweep(watch: Watch) -> None:
+    watch.minutes(25, loses=True)
+    watch.clock.forward(minutes=1)
+    with two_hooks(watch) as (_, b):
+        b.status = 500
+        look(watch)
+        telling = telling_of(watch.node)
+        (refused,) = alerts.test(watch.node, telling, "b")
+        assert refused.error is not None
+        assert watch.watched.outbox.failing.keys() == {"b"}
+        b.status = 204
+        (taken,) = alerts.test(watch.node, telling, "b")
+        assert taken.error is None
+        assert watch.watched.outbox.failing == {}
+        watch.clock.forward(seconds=1)
+        assert look(watch).told == 1
 
 
 def test_somebody_else_who_sweeps_meanwhile_tells_the_rest(watch: Watch) -> None:
