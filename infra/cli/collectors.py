@@ -235,6 +235,53 @@ def remove(session: Session, name: str) -> None:
     click.echo(f"{name} is removed; what it brought stays.")
 
 
+@collectors.command(short_help="Say how much of each quota may be planned with.")
+@click.argument("quotas", nargs=-1, metavar="[NAME=AMOUNT]...")
+@click.option("--tolerate", type=click.IntRange(0), metavar="N", help="Failures that must fit.")
+@click.option("--unlimited", is_flag=True, help="Plan with no quota: at home nothing is billed.")
+@click.option("--free", is_flag=True, help="Plan with what the free tier gives, again.")
+@json_option
+@data_option
+@pass_session
+def quotas(
+    session: Session,
+    quotas: "Sequence[str]",
+    tolerate: int | None,
+    unlimited: bool,
+    free: bool,
+    as_json: bool,
+) -> None:
+    """Say what is planned with; without an argument, show it. Names and amounts: yurt plan.
+
+    A node at home plans as if it was in the cloud, so that it could move there. Where it stays,
+    --unlimited lets its collectors take whatever there is: years of mail come in a night.
+
+    \b
+    Examples:
+      yurt collectors quotas --unlimited
+      yurt collectors quotas firestore.writes=10000 --tolerate 2
+      yurt collectors quotas --free
+    """
+    from shared.commands.collectors import config_of, quotas_of, set_quotas
+
+    if unlimited and (free or quotas):
+        raise click.UsageError("--unlimited goes with no amount, and not with --free")
+    says_nothing = not (quotas or unlimited or free or tolerate is not None)
+    with session.node(create=not says_nothing) as node:
+        if says_nothing:
+            state = quotas_of(config_of(node))
+        else:
+            limited = True if unlimited else False if free else None
+            state = set_quotas(node, _numbers(quotas), tolerate, limited)
+    if as_json:
+        print_json(state)
+        return
+    given = ", ".join(f"{name} {amount:,g}" for name, amount in sorted(state.quotas.items()))
+    what = "no quota" if state.unlimited else "what the free tier gives"
+    but = f", but {given}" if given and not state.unlimited else ""
+    click.echo(f"Planned with {what}{but}; failures that must fit besides: {state.tolerate}.")
+
+
 @collectors.command(name="apply", short_help="Make them match a file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
@@ -247,7 +294,7 @@ def apply_(session: Session, file: Path, as_json: bool) -> None:
 
     \b
     Example of a file:
-      tolerate = 1
+      tolerate = 1               # or unlimited = true, at home
       [collectors.mail]
       service = "imap"
       schedule = "every 1h"
@@ -341,5 +388,5 @@ def _numbers(texts: "Sequence[str]") -> dict[str, Any]:
     numbers = pairs(texts)
     for name, value in numbers.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise click.UsageError(f"{name}={value} is no cap: write NAME=NUMBER")
+            raise click.UsageError(f"{name}={value} is no number: write NAME=NUMBER")
     return numbers

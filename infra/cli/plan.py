@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli.session import Session, data_option, json_option, pass_session, print_json
-from infra.cli.words import shown, table, when_text
+from infra.cli.words import as_typed, shown, table, when_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,8 @@ def plan(session: Session, every: bool, as_json: bool) -> None:
     """Show whether the free tier holds all that is protected, and how many failures besides.
 
     Each protected collector may take what its caps allow, at each slot; whichever fail, as many as
-    are to be tolerated, find their recovery free. A home node plans with the same quotas.
+    are to be tolerated, find their recovery free. A home node plans with the same quotas, unless
+    you say otherwise: yurt collectors quotas.
 
     \b
     Examples:
@@ -37,7 +38,7 @@ def plan(session: Session, every: bool, as_json: bool) -> None:
     if as_json:
         print_json(state)
         return
-    click.echo(_verdict(state))
+    click.echo(as_typed(session, _verdict(state)))
     for lack in state.lacks:
         click.echo(f"  {shown(lack)}")
     if state.held is not None:
@@ -109,6 +110,8 @@ def _recovery(each: "Recovers", zone: "ZoneInfo") -> str:
 def _verdict(state: "PlanState") -> str:
     if not state.protected:
         return "Nothing is protected, so nothing has to be kept free."
+    if not state.windows:
+        return "No quota is planned with, as you said; to plan again: yurt collectors quotas --free"
     wanted = f"{state.tolerate} of them {'is' if state.tolerate == 1 else 'are'} to be tolerable"
     if state.failures_tolerated is None:
         return (

@@ -103,10 +103,10 @@ def kind(
         return config().collectors.get(str(job.spec["collector"]))
 
     def caps(job: Job) -> Spending | None:
-        collector = configured(job)
-        if collector is None:
+        known, id = config(), str(job.spec["collector"])
+        if id not in known.collectors:
             return None
-        may, today = spending(collector.limits), today_of(job, clock())
+        may, today = spending(known.granted(id)), today_of(job, clock())
 
         def objects(name: str) -> int:
             most: int = getattr(may, name)

@@ -47,19 +47,23 @@ class CollectWork:
         cursor: str | None,
     ) -> Iterator[Part]:
         id = str(spec["collector"])
-        collector = self._config().collectors.get(id)
+        config = self._config()
+        collector = config.collectors.get(id)
         if collector is None:
             raise CannotGoOn(f"there is no collector {id} any more")
         service = self._services.get(collector.service)
         if service is None:
             raise CannotGoOn(f"this version of Yurt does not know the service {collector.service}")
         try:
-            for step in service.steps(self._asked(id, collector, service, cursor)):
+            most = step_of(config.granted(id))
+            for step in service.steps(self._asked(id, collector, service, cursor, most)):
                 yield self._part(id, service, step)
         except (BadOptions, NotLetIn, CannotBeAsked) as error:
             raise CannotGoOn(str(error)) from error
 
-    def _asked(self, id: str, collector: Collector, service: Service, cursor: str | None) -> Asked:
+    def _asked(
+        self, id: str, collector: Collector, service: Service, cursor: str | None, most: int
+    ) -> Asked:
         return Asked(
             collector=id,
             options=service.checked(collector.options),
@@ -67,7 +71,7 @@ class CollectWork:
             cursor=cursor,
             now=self._clock(),
             profile=self._profile(),
-            most=step_of(collector.limits),
+            most=most,
         )
 
     def _secret(self, id: str, collector: Collector) -> str | None:

@@ -413,6 +413,15 @@ class Tested(Struct, frozen=True, kw_only=True):
     error: str | None
 
 
+class Quotas(Struct, frozen=True, kw_only=True):
+    """What is planned with. tolerate: failures that must fit besides. unlimited: whether no quota
+    is. quotas: those that are not as the free tier has them."""
+
+    tolerate: int
+    unlimited: bool
+    quotas: dict[str, float]
+
+
 class StatusState(Struct, frozen=True, kw_only=True):
     """How all is at a glance.
 
@@ -462,6 +471,7 @@ ANSWERS = (
     CollectorState,
     Applied,
     PlanState,
+    Quotas,
     WhatIf,
     StatusState,
     AlertsState,

@@ -20,6 +20,7 @@ from shared.commands.answers import (
     CollectorIs,
     CollectorState,
     PlanState,
+    Quotas,
     QuotaUser,
     QuotaWindow,
     Recovers,
@@ -40,6 +41,7 @@ from shared.ha.changes import what_if as hypothesis
 from shared.ha.collectors import (
     COLLECTORS,
     MOST,
+    NAMES,
     BadCollector,
     Caps,
     Collector,
@@ -68,6 +70,7 @@ class DeclaredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     collectors: dict[str, Declared] = {}
     tolerate: int = 1
+    unlimited: bool = False
     quotas: dict[str, float] = {}
 
 
@@ -245,7 +248,13 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
     def applied(config: Collectors) -> Collectors:
         nonlocal before
         before = made = config
-        made = replace(made, collectors={}, tolerate=wanted.tolerate, quotas=wanted.quotas)
+        made = replace(
+            made,
+            collectors={},
+            tolerate=wanted.tolerate,
+            unlimited=_may_be_unlimited(node, wanted.unlimited),
+            quotas=wanted.quotas,
+        )
         for id, declared in wanted.collectors.items():
             held = config.collectors.get(id)
             kept = Collector(
@@ -273,6 +282,46 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
         removed=sorted(there.keys() - after.keys()),
         without_secret=sorted(id for id, collector in after.items() if collector.sealed is None),
     )
+
+
+def set_quotas(
+    node: Node, quotas: Mapping[str, float], tolerate: int | None, unlimited: bool | None
+) -> Quotas:
+    """quotas: allowances that are other ones from now on. None: as it is. `Refused` if what is
+    there would have no plan any more."""
+    unknown = sorted(quotas.keys() - free_tier().keys())
+    if unknown:
+        raise Refused(f"no allowance is called {', '.join(unknown)}; there is {_LISTED}")
+    if not all(amount > 0 for amount in quotas.values()):
+        raise Refused("an allowance is more than 0; to fetch nothing: yurt collectors pause NAME")
+
+    def changed(config: Collectors) -> Collectors:
+        free = {name: allowance.amount for name, allowance in free_tier().items()}
+        made = {**config.quotas, **quotas} if unlimited is not False else dict(quotas)
+        return replace(
+            config,
+            tolerate=config.tolerate if tolerate is None else tolerate,
+            unlimited=config.unlimited if unlimited is None else _may_be_unlimited(node, unlimited),
+            quotas={name: amount for name, amount in made.items() if amount != free[name]},
+        )
+
+    return quotas_of(_apply(node, [changed]))
+
+
+def quotas_of(config: Collectors) -> Quotas:
+    return Quotas(tolerate=config.tolerate, unlimited=config.unlimited, quotas=config.quotas)
+
+
+def _may_be_unlimited(node: Node, unlimited: bool) -> bool:
+    if unlimited and node.settings.firestore is not None:
+        raise Refused(
+            "in the cloud more than the free tier gives is billed; say which allowance may be "
+            "larger: yurt collectors quotas firestore.writes=40000"
+        )
+    return unlimited
+
+
+_LISTED = ", ".join(NAMES)
 
 
 def _enrol(node: Node, id: str, collector: Collector) -> None:

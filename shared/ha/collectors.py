@@ -163,8 +163,26 @@ def usual(slots: Schedule) -> Limits:
 
 @lru_cache(maxsize=4096)
 def _limits(slots: Schedule, caps: Caps) -> Limits:
+    return with_caps(usual(slots), caps)
+
+
+def with_caps(limits: Limits, caps: Caps) -> Limits:
+    """With those of an owner in place."""
     given = {name: getattr(caps, name) for name in _CAPS}
-    return replace(usual(slots), **{k: v for k, v in given.items() if v is not None})
+    return replace(limits, **{name: cap for name, cap in given.items() if cap is not None})
+
+
+_MUCH = 10**9
+_ALL = Limits(
+    reads=_MUCH,
+    writes=_MUCH,
+    seconds=_MUCH,
+    chunks=_MUCH,
+    megabytes=_MUCH,
+    object_writes=_MUCH,
+    object_reads=_MUCH,
+    object_megabytes=_MUCH,
+)
 
 
 _A_MONDAY, _WEEK = datetime(2026, 1, 5, tzinfo=UTC), timedelta(weeks=1)
@@ -235,7 +253,8 @@ class Held(Struct, frozen=True, kw_only=True):
 
 
 class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All of a node. tolerate: failures that must fit besides. quotas: allowances that are not as
+    """All of a node. tolerate: failures that must fit besides. unlimited: nothing is billed, and no
+    quota is planned with, as an owner may say of a node at home. quotas: allowances that are not as
     the free tier has them. generation: grows with each change. measured: caps of those of which a
     slot took more than it may. held: who has to wait, also after that is over. ticked: when it was
     marked last that somebody looks which slots are due. asked: when the owner wanted a run besides
@@ -246,6 +265,7 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     collectors: dict[str, Collector] = {}
     tolerate: Annotated[int, Meta(ge=0, le=MOST)] = 1
+    unlimited: bool = False
     quotas: dict[str, float] = {}
     generation: int = 0
     measured: dict[str, Limits] = {}
@@ -257,6 +277,14 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """That a plan counts with: what it may take, or what it took where that was more."""
         declared = self.collectors[id].limits
         return larger(declared, self.measured[id]) if id in self.measured else declared
+
+    def granted(self, id: str) -> Limits:
+        """What one of its slots may take. Where nothing is limited that is all there is."""
+        collector = self.collectors[id]
+        if not self.unlimited:
+            return collector.limits
+        # It ends well before it would be given up.
+        return with_caps(replace(_ALL, seconds=collector.run_limit // 2), collector.caps)
 
     def is_held(self, id: str, now: datetime) -> bool:
         """Whether a collector may not run now, though its slot comes."""

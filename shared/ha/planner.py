@@ -160,8 +160,8 @@ class _Span(NamedTuple):
 def plan(config: Collectors, pool: Pool, now: datetime) -> Plan:
     """`BadSchedule` for a schedule that is none; any error means that there is no plan."""
     reckoned = runners(config, PROTECTED)
-    lines = list(_lines(config, pool, reckoned, now))
-    tolerated = _least(line.tolerated for line in lines)
+    lines = list(_lines(config, pool, reckoned, now)) if not config.unlimited else []
+    tolerated = _least(line.tolerated for line in lines) if lines else len(reckoned)
     lines.sort(key=lambda line: (-line.need(config.tolerate) / line.capacity, line.dimension))
     return Plan(
         generation=config.generation,

@@ -256,6 +256,21 @@ def test_a_day_takes_no_more_objects_than_its_caps_and_the_next_goes_on(
     assert [day.object_writes for day in bench.job().days] == [brought, brought]
 
 
+def test_where_nothing_is_limited_all_comes_at_once_but_for_caps_of_its_owner(bench: Bench) -> None:
+    def unlimited(config: Collectors) -> Collectors:
+        return replace(config, unlimited=True)
+
+    change(bench.node.store, COLLECTORS, Collectors(), unlimited)
+    bench.service.gives = lambda asked: large(asked, 300_000, 90)
+    assert bench.tick(minutes=15) == ["done"]
+    assert len(titles(bench)) == 90
+    bench.configure(caps=Caps(object_writes=2))
+    change(bench.node.store, COLLECTORS, Collectors(), unlimited)
+    bench.service.gives = lambda asked: large(asked, 300_000, 95)
+    assert bench.tick(hours=20) == ["done"]
+    assert len(titles(bench)) == 92
+
+
 def test_small_things_come_all_day_before_a_large_one_that_has_to_wait(bench: Bench) -> None:
     bench.configure(caps=Caps(object_writes=1))
     sizes = [300_000, 100, 100, 300_000, 100]

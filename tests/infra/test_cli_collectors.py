@@ -91,7 +91,7 @@ def test_one_is_added_listed_changed_paused_and_removed(yurt: Yurt) -> None:
         (("add", "mail", "letters", "--set", "host"), "'host' is no option: write NAME=VALUE"),
         (("add", "x", "letters", "--set", "host=h", "--cap", "writes=1"), "Expected `int` >= 5"),
         (("add", "x", "letters", "--set", "host=h", "--cap", "wishes=9"), "unknown field `wishes`"),
-        (("add", "x", "letters", "--set", "host=h", "--cap", "writes=a"), "is no cap"),
+        (("add", "x", "letters", "--set", "host=h", "--cap", "writes=a"), "is no number"),
         (("add", "x", "letters", "--set", "host=h", "--schedule", "x"), "is no schedule"),
         (("add", "x", "letters", "--set", "host=h", "--schedule", "0 0 * * *", "--zone", "Mars"), "there is no time zone 'Mars'"),
         (("add", "there", "letters", "--set", "host=h"), "there is a collector 'there' already"),
@@ -131,6 +131,50 @@ def test_some_fit_however_often_they_come(yurt: Yurt, schedule: str) -> None:
     for number in range(7):
         added = add(yurt, f"mail-{number}", "--schedule", schedule)
         assert added.exit_code == 0, added.output
+
+
+def test_the_quotas_are_what_the_owner_says(yurt: Yurt) -> None:
+    assert add(yurt, "mail").exit_code == 0
+    free = "Planned with what the free tier gives; failures that must fit besides: 1.\n"
+    assert yurt("collectors", "quotas").stdout == free
+    more = add(yurt, "much", "--schedule", "every 5m", "--cap", "writes=100")
+    assert more.exit_code == 2
+    assert yurt("collectors", "quotas", "firestore.writes=50000", "--tolerate", "2").stdout == (
+        "Planned with what the free tier gives, but firestore.writes 50,000; failures that must fit "
+        "besides: 2.\n"
+    )
+    assert add(yurt, "much", "--schedule", "every 5m", "--cap", "writes=100").exit_code == 0
+    refused = yurt("collectors", "quotas", "--free")
+    assert (refused.exit_code, "that would leave no plan" in refused.stderr) == (2, True)
+    unlimited = yurt("collectors", "quotas", "--unlimited", "--json")
+    assert json.loads(unlimited.stdout) == {
+        "tolerate": 2,
+        "unlimited": True,
+        "quotas": {"firestore.writes": 50_000.0},
+    }
+    assert add(yurt, "more", "--schedule", "every 1m").exit_code == 0
+    assert yurt("plan").stdout.startswith("No quota is planned with, as you said; ")
+    assert yurt("what-if", "mail fails at 18:00").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nothing=3",), "no allowance is called nothing; there is firestore.reads, "),
+        (("firestore.writes=0",), "an allowance is more than 0"),
+        (("firestore.writes=x",), "is no number"),
+        (("firestore.writes",), "NAME=VALUE"),
+        (("--unlimited", "--free"), "--unlimited goes with no amount"),
+        (("--tolerate", "-1"), "x>=0"),
+    ],
+)
+def test_quotas_that_cannot_be_are_refused(
+    yurt: Yurt, arguments: tuple[str, ...], said: str
+) -> None:
+    add(yurt, "mail")
+    refused = yurt("collectors", "quotas", *arguments)
+    assert refused.exit_code == 2
+    assert said in " ".join(refused.stderr.split())
 
 
 def test_limits_of_its_runs_are_those_that_were_said(yurt: Yurt, tmp_path: Path) -> None:
