@@ -13,6 +13,7 @@ from shared.meter import metered
 from shared.model.records import Reject
 from shared.model.steps import Bad, Step
 from shared.services.protocol import Asked, NotLetIn
+from shared.store.protocol import StoreUnavailable
 from tests.collecting.bench import START, Bench, event, raising, titles
 
 
@@ -192,6 +193,19 @@ def test_what_is_larger_than_the_caps_by_itself_is_taken_alone(bench: Bench) -> 
     assert len(titles(bench)) == 1
     assert bench.tick(minutes=15) == ["done"]
     assert len(titles(bench)) == 2
+
+
+def test_a_slot_that_is_done_stays_done_though_nobody_can_note_what_it_took(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    bench.configure(caps=Caps(object_megabytes=1))
+    bench.service.gives = lambda asked: large(asked, 2_000_000, 1)
+    monkeypatch.setattr(bench.node.store, "write", away)
+    assert bench.tick(minutes=15) == ["done"]
+    assert (bench.job().state, bench.job().last_error) == ("done", None)
 
 
 def test_a_slot_ends_after_as_many_chunks_as_it_may_have(bench: Bench) -> None:
