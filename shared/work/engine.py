@@ -347,13 +347,13 @@ class Engine:
 
     def _finished(self, run: Run) -> Outcome:
         self._commit(run, state="done")
-        self.kind.ended(run.job)
+        self._ended(run)
         self._clear_up(run.id, Versioned(run.job, run.version))
         return "done"
 
     def _failed(self, run: Run, reason: str) -> Outcome:
         self._commit(run, state="failed", error=reason)
-        self.kind.ended(run.job)
+        self._ended(run)
         return "failed" if run.job.state == "failed" else self._stopped(run)
 
     def _try_later(self, run: Run, error: Exception) -> Outcome:
@@ -370,6 +370,13 @@ class Engine:
             return self._stopped(run)
         self._enqueue(run.id, run.job, self.clock() + pause)
         return "waiting"
+
+    def _ended(self, run: Run) -> None:
+        """What is committed stands, whether or not it can be told: it is not to be tried again."""
+        try:
+            self.kind.ended(run.job)
+        except StoreError as error:
+            _log.warning("what %s %s took is not noted: %s", self.kind.key, run.id, error)
 
     def _stopped(self, run: Run) -> Outcome:
         if run.job.state == "cancelled":

@@ -19,6 +19,7 @@ from shared.model.steps import Bad, Step
 from shared.model.time import to_micros
 from shared.services.protocol import Asked, NotLetIn
 from shared.store.changing import change
+from shared.store.protocol import StoreUnavailable
 from tests.collecting.bench import START, Bench, event, raising, titles
 
 
@@ -306,6 +307,22 @@ def test_what_is_larger_than_what_a_slot_may_write_is_taken_alone(bench: Bench) 
     for number in (1, 2):
         assert bench.tick(minutes=15) == ["done"]
         assert len(titles(bench)) == number
+
+
+def test_a_slot_that_is_done_stays_done_though_nobody_can_note_what_it_took(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    bench.configure(caps=Caps(object_megabytes=1))
+    bench.service.gives = lambda asked: large(asked, 2_000_000, 1)
+    bench.tick(minutes=1)
+    monkeypatch.setattr(bench.node.store, "write", away)
+    slot = START + timedelta(minutes=15)
+    bench.clock.forward(minutes=14)
+    assert bench.collecting.begin("mail", slot) == "done"
+    assert (bench.job().state, bench.job().last_error) == ("done", None)
 
 
 def test_a_slot_ends_after_as_many_chunks_as_it_may_have(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from shared.store.protocol import (
 )
 from shared.work.engine import MOST_TRIES
 from shared.work.jobs import UNFINISHED, Job
-from tests.sim.world import BEGINNING, Process, World
+from tests.sim.world import Process, World
 
 DAY = 86_400.0
 LATEST = 120.0
@@ -238,7 +238,7 @@ class SimStore:
         if before.state not in UNFINISHED:
             world.violated(f"a job that is {before.state} was claimed")
         if before.lease is not None:
-            left = (before.lease - BEGINNING).total_seconds() - world.now - process.skew
+            left = (before.lease - world.beginning).total_seconds() - world.now - process.skew
             if left > 0 and world.clocks_are_right:
                 world.violated(f"{id} was claimed while another run had it")
         if any(id in other.granted for other in world.alive):
@@ -300,7 +300,9 @@ class SimQueue:
             world.seen["a refused name"] += 1
             self._used[task.name] = world.now + world.random.uniform(0, DAY)
             return False
-        after = (task.after - BEGINNING).total_seconds() - world.jump if task.after else world.now
+        after = (
+            (task.after - world.beginning).total_seconds() - world.jump if task.after else world.now
+        )
         self._tasks[task.name] = _Waiting(task, max(after, world.now))
         world.process.owes_a_task = False
         self._deliver(task.name)
@@ -321,7 +323,7 @@ class SimQueue:
         found = [(name, one.calls, one.due + world.jump) for name, one in self._tasks.items()]
         world.effect()
         for name, calls, due in found:
-            yield Waiting(name, calls, BEGINNING + timedelta(seconds=due))
+            yield Waiting(name, calls, world.beginning + timedelta(seconds=due))
 
     def close(self) -> None: ...
 

@@ -85,8 +85,13 @@ _idle: list[_Thread] = []
 
 
 class World:
-    def __init__(self, random: Random, faults: Faults, faults_end: float) -> None:
+    """beginning: what its clock says when nothing has happened yet."""
+
+    def __init__(
+        self, random: Random, faults: Faults, faults_end: float, beginning: datetime = BEGINNING
+    ) -> None:
         self.random = random
+        self.beginning = beginning
         self.faults = faults
         self.faults_end = faults_end
         self.outages: list[tuple[float, float]] = []
@@ -108,7 +113,7 @@ class World:
 
     def clock(self) -> datetime:
         seconds = self.now + self.jump + self.process.skew
-        return BEGINNING + timedelta(seconds=seconds)
+        return self.beginning + timedelta(seconds=seconds)
 
     def monotonic(self) -> float:
         return self.now
