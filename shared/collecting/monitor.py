@@ -163,7 +163,7 @@ class Monitor:
         if beat.queued or beat.open or not beat.is_overdue(now) or id not in config.collectors:
             return False
         slot = slots.last_slot(config, id, now)
-        if slot is None or slot <= config.collectors[id].created:
+        if slot is None or not slots.is_of(config.collectors[id], slot, now):
             return False
         return self.collecting.engine.queue.add(slots.slot_task(id, slot))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from shared.ha.allowances import Allowance
 from shared.ha.collectors import Vector, vector_of
-from shared.ha.ledger import ENOUGH, Ledger
+from shared.ha.ledger import Ledger
 from shared.ha.planner import Pool
 from shared.work.jobs import Spending
 
@@ -63,7 +63,8 @@ def pool_of(phones: int, ledger: Ledger | None, now: datetime) -> Pool:
         return Pool(free_tier(), {}, usual, WATCH)
     used = ledger.used_by(free_tier(), now)
     # What watching takes is in what was counted besides runs.
-    watch = WATCH if len(ledger.days) < ENOUGH else {}
+    measured = ledger.measured()
+    watch = {name: amount for name, amount in WATCH.items() if name not in measured}
     return Pool(free_tier(), used, ledger.forecast(usual), watch, ledger.known)
 
 

@@ -26,6 +26,8 @@ LOOK_BACK = timedelta(minutes=3)
 once, so that a slot seen twice is one task."""
 ASKED_FOR = timedelta(hours=1)
 """The same of what the owner asked for, perhaps while no node ran."""
+AHEAD = timedelta(hours=1)
+"""By how much the clocks of those who tick and run may differ, and more."""
 MARKED_EACH = timedelta(minutes=10)
 """A mark at each tick would be a write each minute."""
 
@@ -44,8 +46,14 @@ def due(config: Collectors, now: datetime) -> Iterator[tuple[str, datetime]]:
         if slot is None:
             continue
         begins = min(since, now - ASKED_FOR) if slot == config.asked.get(id) else since
-        if slot > max(begins, collector.created):
+        if slot > begins and is_of(collector, slot, now):
             yield id, slot
+
+
+def is_of(collector: Collector, slot: datetime, now: datetime) -> bool:
+    """Whether it was there when the slot came. One that was added in what is to come was added by a
+    clock that was ahead."""
+    return slot > collector.created or collector.created > now
 
 
 def last_slot(config: Collectors, id: str, now: datetime) -> datetime | None:
@@ -126,7 +134,9 @@ def beginning(
         }
         if job is None:
             return Job(work=WORK, title=id, created=now, changed=now, spec=spec, begun=1)
-        if slot < slot_of(job) or (slot == slot_of(job) and not _is_retried(job, again)):
+        last = slot_of(job)
+        is_known = last <= now + AHEAD  # else it was begun by a clock that was set back since
+        if is_known and (slot < last or (slot == last and not _is_retried(job, again))):
             return "stale"
         if job.is_held(now):
             return "taken"
@@ -177,6 +187,8 @@ def _failures(job: Job) -> dict[str, Any]:
         fails = before + ATTEMPTS
     elif job.state == "ready" and job.last_error is not None:
         fails = before + job.tries
+    elif job.state == "running":
+        fails = before + max(1, job.tries)  # they ended without a word
     elif job.state == "done":
         return {}
     else:
@@ -186,7 +198,8 @@ def _failures(job: Job) -> dict[str, Any]:
     return {
         "fails": fails,
         "failing": job.spec.get("failing", to_micros(job.changed)),
-        "error": job.last_error or job.spec.get("error", "it failed"),
+        "error": job.last_error
+        or job.spec.get("error", "its runs end without a word: see the log"),
     }
 
 

@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
 from shared.collecting import configuring
@@ -69,7 +69,7 @@ class DeclaredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A file of collectors: all there shall be, without their secrets."""
 
     collectors: dict[str, Declared] = {}
-    tolerate: int = 1
+    tolerate: Annotated[int, Meta(ge=0, le=MOST)] = 1
     unlimited: bool = False
     quotas: dict[str, float] = {}
 
@@ -240,9 +240,7 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
         raise Refused(f"{name} cannot be used: {error}") from None
     for id, declared in wanted.collectors.items():
         _check_options(services, id, declared)
-    unknown = wanted.quotas.keys() - free_tier().keys()
-    if unknown:
-        raise Refused(f"{name}: no allowance is called {', '.join(sorted(unknown))}")
+    _check_quotas(wanted.quotas)
     now, before = node.clock(), Collectors()
 
     def applied(config: Collectors) -> Collectors:
@@ -289,11 +287,7 @@ def set_quotas(
 ) -> Quotas:
     """quotas: allowances that are other ones from now on. None: as it is. `Refused` if what is
     there would have no plan any more."""
-    unknown = sorted(quotas.keys() - free_tier().keys())
-    if unknown:
-        raise Refused(f"no allowance is called {', '.join(unknown)}; there is {_LISTED}")
-    if not all(amount > 0 for amount in quotas.values()):
-        raise Refused("an allowance is more than 0; to fetch nothing: yurt collectors pause NAME")
+    _check_quotas(quotas)
 
     def changed(config: Collectors) -> Collectors:
         free = {name: allowance.amount for name, allowance in free_tier().items()}
@@ -306,6 +300,21 @@ def set_quotas(
         )
 
     return quotas_of(_apply(node, [changed]))
+
+
+def _check_quotas(quotas: Mapping[str, float]) -> None:
+    unknown = sorted(quotas.keys() - free_tier().keys())
+    if unknown:
+        raise Refused(f"no allowance is called {', '.join(unknown)}; there is {_LISTED}")
+    for name, amount in quotas.items():
+        if not 0 < amount < _MOST_OF_ANY:  # no number is not either
+            raise Refused(
+                f"{name} is to be a number above 0, and not {amount:g}; to plan with no quota, at "
+                "home: yurt collectors quotas --unlimited"
+            )
+
+
+_MOST_OF_ANY = 1e15
 
 
 def quotas_of(config: Collectors) -> Quotas:

@@ -33,7 +33,7 @@ _GIB_OF_WORK = 0.5
 """Of memory that a function has which runs collectors and jobs."""
 
 Natural = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[int, Meta(ge=1, le=31 * 86_400)]
 
 
 BY_DAY = frozenset({"storage.class_a", "storage.class_b", "storage.stored"})
@@ -285,6 +285,11 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
             return collector.limits
         # It ends well before it would be given up.
         return with_caps(replace(_ALL, seconds=collector.run_limit // 2), collector.caps)
+
+    def waits(self, id: str, now: datetime) -> bool:
+        """The same of one that may not be there any more, or is paused."""
+        collector = self.collectors.get(id)
+        return collector is not None and not collector.paused and self.is_held(id, now)
 
     def is_held(self, id: str, now: datetime) -> bool:
         """Whether a collector may not run now, though its slot comes."""

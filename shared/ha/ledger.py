@@ -78,10 +78,15 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None
 
     def forecast(self, usual: Vector) -> dict[str, float]:
-        """What reports and questions take a day. usual: while too little was seen of them."""
+        """What reports and questions take a day. usual: of what is not `measured`."""
+        return {**usual, **self.measured()}
+
+    def measured(self) -> dict[str, float]:
+        """What is taken a day besides runs, once enough was seen of it. Of allowances of a month
+        nothing is: too little of it was seen by then."""
         if len(self.days) < ENOUGH:
-            return dict(usual)
-        names = {*usual, *(name for day in self.days for name in day.besides)}
+            return {}
+        names = {name for day in self.days for name in day.besides}
         return {name: max(day.besides.get(name, 0.0) for day in self.days) for name in names}
 
 

@@ -148,10 +148,12 @@ def judge(
     if active:
         watched = _ticked(config, watched, now)
     seen = {id: beats[id] for id in active if id in beats}
-    late = [id for id, beat in seen.items() if beat.is_overdue(now) and not beat.queued]
+    late = [id for id, beat in seen.items() if _is_late(beat, watched.back, now)]
     if is_silence(len(late), len(active)):
         return _silence(watched, late, len(active), now)
-    made, outbox, restarts = dict[str, Watch](), list(watched.outbox.alerts), dict(watched.restarts)
+    # What is known of one that has to wait is still so when it may go on.
+    made = {id: watch for id, watch in watched.collectors.items() if config.waits(id, now)}
+    outbox, restarts = list(watched.outbox.alerts), dict(watched.restarts)
     if watched.silent is not None:
         outbox.append(alert_of("heard", None, now, "collectors are heard of again"))
     for id, beat in seen.items():
@@ -160,7 +162,9 @@ def judge(
         outbox += _told(id, beat, before, watch)
         if watch.status != "up" or beat.stuck is not None:
             made[id] = replace(watch, stuck=beat.stuck)
-    wanted = [id for id in made if _may_restart(id, active[id], made[id], seen[id], now)]
+    wanted = [
+        id for id in seen if id in made and _restarts(id, active[id], made[id], seen[id], now)
+    ]
     used_up = [id for id in wanted if restarts.get(id, 0) >= _RESTARTS[active[id].level]]
     again = _first(active, [id for id in wanted if id not in used_up])
     for id in again:
@@ -254,7 +258,7 @@ def _watch(beat: Beat, before: Watch | None, back: datetime | None, now: datetim
     if beat.error is not None:
         status, since = "failed", beat.due or now
     elif beat.is_overdue(now):
-        status = "suspect" if beat.queued and not _is_lost(beat, back, now) else "late"
+        status = "late" if _is_late(beat, back, now) else "suspect"
         since = beat.due or now
     elif before is not None and before.status in ("late", "failed") and beat.open:
         # It was begun again, and nobody knows yet how that ends.
@@ -268,6 +272,10 @@ def _watch(beat: Beat, before: Watch | None, back: datetime | None, now: datetim
     return replace(before, status=status, since=since)
 
 
+def _is_late(beat: Beat, back: datetime | None, now: datetime) -> bool:
+    return beat.is_overdue(now) and (not beat.queued or _is_lost(beat, back, now))
+
+
 def _is_lost(beat: Beat, back: datetime | None, now: datetime) -> bool:
     """Whether a task that is said to wait should long have been called, or is called in vain."""
     if beat.asked is not None and not beat.asked.calls and now < beat.asked.due + _LOST_AFTER:
@@ -278,7 +286,8 @@ def _is_lost(beat: Beat, back: datetime | None, now: datetime) -> bool:
 
 def _told(id: str, beat: Beat, before: Watch | None, after: Watch) -> list[Alert]:
     told, was = list[Alert](), before.status if before is not None else "up"
-    if beat.stuck is not None and (before is None or before.stuck != beat.stuck):
+    is_new = before is None or before.stuck != beat.stuck
+    if beat.stuck is not None and is_new and after.status != "failed":  # that says it
         text = (
             f"a run of {id} ended without a word, or hangs: that of the slot of "
             f"{beat.stuck:%Y-%m-%d %H:%M} UTC; a later one went on"
@@ -307,7 +316,7 @@ def _of_task(beat: Beat) -> str:
     return f"; its task was called {times} in vain: see the log"
 
 
-def _may_restart(id: str, collector: Collector, watch: Watch, beat: Beat, now: datetime) -> bool:
+def _restarts(id: str, collector: Collector, watch: Watch, beat: Beat, now: datetime) -> bool:
     if beat.held:
         return False
     if watch.status == "late":

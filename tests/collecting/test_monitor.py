@@ -16,9 +16,10 @@ from shared.alerting.registry import CHANNELS
 from shared.collecting.monitor import Looked
 from shared.collecting.slots import collector_in, enrolled, rescheduled
 from shared.commands import alerts
-from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
+from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors, Held
 from shared.ha.outbox import Alert, Outbox
 from shared.ha.watching import WATCHED, Watched
+from shared.http.errors import Problem
 from shared.meter import metered
 from shared.model.access import ACCESS, Access, Device
 from shared.model.records import Fix
@@ -26,6 +27,7 @@ from shared.model.steps import Step
 from shared.node import Node
 from shared.queue.protocol import QueueUnavailable, Workable
 from shared.services.protocol import Asked, NotLetIn
+from shared.store.changing import change
 from shared.store.protocol import StoreUnavailable
 from shared.work.jobs import Job
 from shared.workshop import monitor_of, telling_of
@@ -211,6 +213,56 @@ def test_when_all_are_silent_the_observer_is_suspected(watch: Watch) -> None:
     assert watch.post.kinds == ["None silence", "None heard"]
 
 
+def test_tasks_that_nobody_calls_are_a_silence_as_well(watch: Watch) -> None:
+    watch.enrol("a", "b", "c", caps=SMALL)
+    looked = watch.minutes(60, works=False)
+    assert watch.post.kinds == ["None silence"]
+    assert [each.restarted for each in looked if each.restarted] == []
+
+
+def test_one_that_failed_and_has_to_wait_is_told_of_once(watch: Watch) -> None:
+    watch.reschedule(level="best-effort")
+    watch.service.gives = raising(ConnectionError("the server is away"))
+    watch.minutes(30)
+    now = watch.clock()
+    held = Held(
+        level="best-effort",
+        dimension="firestore.writes",
+        since=now,
+        until=now + timedelta(hours=1),
+        generation=0,
+    )
+    change(watch.node.store, COLLECTORS, Collectors(), lambda config: replace(config, held=held))
+    watch.minutes(100)
+    assert watch.post.kinds == ["mail failed", "None held"]
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 5])
+def test_one_whose_every_run_dies_is_told_of_as_failed(watch: Watch, minutes: int) -> None:
+    class Dies(BaseException):
+        pass
+
+    def dies(asked: Asked) -> Iterator[Step]:
+        raise Dies
+
+    watch.reschedule(schedule=f"*/{minutes} * * * *")
+    watch.service.gives = dies
+    for _ in range(4 * 60):
+        watch.clock.forward(minutes=1)
+        watch.collecting.tick()
+        with contextlib.suppress(Dies, Problem):
+            watch.work()
+        watch.lose()
+        if watch.clock().minute % 10 == 3:
+            monitor_of(watch.node, watch.collecting, 10 * MINUTE, watch.post).sweep()
+    kinds = watch.post.kinds
+    assert kinds.count("mail failed") == 1
+    assert kinds.count("mail stuck") <= 2
+    assert "mail recovered" not in kinds
+    failed = next(alert for alert in watch.post.alerts if alert.kind == "failed")
+    assert failed.text == "mail failed: its runs end without a word: see the log"
+
+
 @pytest.mark.parametrize("level", ["protected", "best-effort", "unprotected"])
 @pytest.mark.parametrize("hours", [1, 9])
 def test_a_machine_that_slept_accuses_nobody_and_makes_up_for_the_last_slot(
@@ -224,6 +276,18 @@ def test_a_machine_that_slept_accuses_nobody_and_makes_up_for_the_last_slot(
     assert watch.post.kinds == []
     assert len(watch.service.asked) == 2
     assert watch.watched.collectors == {}
+
+
+def test_a_clock_that_was_a_day_ahead_holds_up_nothing_once_it_is_right(watch: Watch) -> None:
+    watch.clock.forward(days=1)
+    watch.minutes(20)
+    watch.enrol("photos", caps=SMALL)  # while it is ahead
+    watch.minutes(10)
+    asked = len(watch.service.asked)
+    watch.clock.now -= timedelta(days=1)
+    watch.minutes(60)
+    assert len(watch.service.asked) == asked + 2 * 5
+    assert watch.post.kinds == []
 
 
 def test_a_slot_that_was_slept_over_is_not_late_when_its_grace_ends_after_that(

@@ -65,6 +65,14 @@ def test_what_phones_take_is_measured_once_enough_days_are_known() -> None:
     assert pool_of(1, ledger(days=days(3)), NOW).forecast["firestore.writes"] == 703
 
 
+def test_what_is_counted_by_the_month_is_planned_for_as_usual_all_the_time() -> None:
+    few, enough = (pool_of(1, ledger(days=days(number)), NOW) for number in (2, 3))
+    for name in ("run.requests", "run.vcpu_seconds", "tasks.operations"):
+        assert enough.forecast.get(name) == few.forecast.get(name)
+        assert enough.watch[name] == few.watch[name] > 0
+    assert "firestore.writes" not in enough.watch  # it is in what was measured
+
+
 def test_a_day_that_is_over_is_remembered_without_what_runs_took() -> None:
     before = ledger(at=MIDNIGHT + timedelta(hours=23, minutes=50), days=days(7))
     after = MIDNIGHT + timedelta(days=1, minutes=5)

@@ -161,7 +161,7 @@ def test_the_quotas_are_what_the_owner_says(yurt: Yurt) -> None:
     ("arguments", "said"),
     [
         (("nothing=3",), "no allowance is called nothing; there is firestore.reads, "),
-        (("firestore.writes=0",), "an allowance is more than 0"),
+        (("firestore.writes=0",), "firestore.writes is to be a number above 0, and not 0"),
         (("firestore.writes=x",), "is no number"),
         (("firestore.writes",), "NAME=VALUE"),
         (("--unlimited", "--free"), "--unlimited goes with no amount"),
@@ -175,6 +175,29 @@ def test_quotas_that_cannot_be_are_refused(
     refused = yurt("collectors", "quotas", *arguments)
     assert refused.exit_code == 2
     assert said in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tolerate = -1",
+        "tolerate = 5000",
+        "[quotas]\n'firestore.writes' = nan",
+        "[quotas]\n'firestore.writes' = inf",
+        "[quotas]\n'firestore.writes' = 0",
+        "[quotas]\nnothing = 7",
+        "[collectors.x]\nservice = 'letters'\nschedule = 'every 1h'\nrun_limit = 10000000000",
+        "[collectors.x]\nservice = 'letters'\nschedule = 'every 1h'\ngrace = 10000000000",
+    ],
+)
+def test_a_file_with_a_number_that_cannot_be_is_refused(
+    yurt: Yurt, tmp_path: Path, text: str
+) -> None:
+    add(yurt, "mail")
+    file = tmp_path / "fleet.toml"
+    file.write_text(text)
+    assert yurt("collectors", "apply", str(file)).exit_code == 2
+    assert list(listed(yurt)) == ["mail"]
 
 
 def test_limits_of_its_runs_are_those_that_were_said(yurt: Yurt, tmp_path: Path) -> None:

@@ -217,10 +217,20 @@ def t1_a_stuck_run_is_told_of(
     stuck: Iterable[tuple[str, datetime]], made: Iterable[Alert], excused: Collection[str]
 ) -> Wrong:
     """A run that ended without a word while a later slot went on, whatever became of that. Of
-    several in a row the last will do. excused: who was paused or removed meanwhile."""
-    told = [(a.collector, a.at) for a in made if a.kind == "stuck"]
+    several in a row the last will do; so will that the collector failed, and has not recovered
+    since. excused: who was paused or removed meanwhile."""
+    alerts = list(made)
+
+    def at_of(id: str, kind: str) -> list[datetime]:
+        return [alert.at for alert in alerts if (alert.collector, alert.kind) == (id, kind)]
+
     for id, slot in stuck:
-        if id not in excused and not any(about == id and at >= slot for about, at in told):
+        if id in excused or any(at >= slot for at in at_of(id, "stuck")):
+            continue
+        recovered = at_of(id, "recovered")
+        if not any(
+            not any(failed < at <= slot for at in recovered) for failed in at_of(id, "failed")
+        ):
             yield f"T1: nobody hears that the run of {id} for the slot {slot} is stuck"
 
 
