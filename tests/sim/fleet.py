@@ -372,7 +372,7 @@ class Fleet:
             if due >= healed + timedelta(minutes=5):
                 violated(
                     invariants.l2_all_are_up(
-                        id, job, store.watched, due, self.service.scripts[id].is_broken
+                        id, job, store.watched, due, self.service.scripts[id].is_broken, now
                     )
                 )
             for n in range(int(job.cursor or 0) if job is not None else 0):
