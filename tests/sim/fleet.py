@@ -32,6 +32,7 @@ from tests.sim.fleet_ports import (
     FleetQueue,
     FleetService,
     FleetStore,
+    Ledgers,
     Post,
     Script,
     Swept,
@@ -87,7 +88,7 @@ def declared(random: Random) -> Declared:
 
 
 class Fleet:
-    """store, engine: what makes one, so that a test may give a broken one. faults: none for peace."""
+    """store, engine, post: what makes one, so that a test may give a broken one. faults: none for peace."""
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Fleet:
         *,
         store: Callable[[World, timedelta], FleetStore] = FleetStore,
         engine: Callable[..., Engine] = Engine,
+        post: Callable[[World, Ledgers], Post] = Post,
         faults: Faults | None = None,
     ) -> None:
         random = Random(seed)
@@ -112,7 +114,7 @@ class Fleet:
         self._faults = drawn
         self.store = store(world, self.every)
         self.queue = FleetQueue(world, self._call, self.store)
-        self.post = Post(world, self.store.known)
+        self.post = post(world, self.store.known)
         self.counters = FleetCounters(world)
         self.service = FleetService(world)
         self.wanted = {f"c{n}": declared(random) for n in range(random.randrange(1, 11))}

@@ -379,15 +379,18 @@ class Post:
             if self.world.happens(self.world.faults.unavailable):
                 self.world.seen["a channel that took nothing"] += 1
                 return
-            for what in invariants.i14_only_what_is_written_is_told(alert, self.known.made):
-                self.world.violated(what)
-            if alert.id in self.known.told:
-                self.world.seen["an alert told again"] += 1
-            self.known.told.add(alert.id)
+            self.hand_over(alert)
             self.world.effect()
             rest = tuple(held for held in outbox.alerts if held.id != alert.id)
             outbox = replace(outbox, alerts=rest)
             yield outbox
+
+    def hand_over(self, alert: Alert) -> None:
+        for what in invariants.i14_only_what_is_written_is_told(alert, self.known.made):
+            self.world.violated(what)
+        if alert.id in self.known.told:
+            self.world.seen["an alert told again"] += 1
+        self.known.told.add(alert.id)
 
 
 @dataclass
