@@ -36,6 +36,7 @@ from tests.sim.fleet_ports import (
     FleetQueue,
     FleetService,
     FleetStore,
+    Ledgers,
     Post,
     Script,
     Swept,
@@ -91,7 +92,11 @@ def declared(random: Random) -> Declared:
 
 
 class Fleet:
-    """store, engine: what makes one, so that a test may give a broken one. faults: none for peace."""
+    """store, engine, post: what makes one, so that a test may give a broken one.
+
+    faults: of those that are not drawn; nothing else befalls such a fleet. trouble: seconds until
+    all shall be well, of these. wanted: the fleet, at home, in place of a drawn one.
+    """
 
     def __init__(
         self,
@@ -99,32 +104,41 @@ class Fleet:
         *,
         store: Callable[[World, timedelta], FleetStore] = FleetStore,
         engine: Callable[..., Engine] = Engine,
+        post: Callable[[World, Ledgers], Post] = Post,
         faults: Faults | None = None,
+        trouble: float = BEGUN,
+        wanted: Mapping[str, Declared] | None = None,
     ) -> None:
         random = Random(seed)
         self.seed = seed
         self._random = random
         self._engine_of = engine
-        self.at_home = random.random() < 0.25
+        self.at_home = random.random() < 0.25 or wanted is not None
         self.every = AT_HOME_EACH if self.at_home else IN_CLOUD_EACH
         name = random.choice(list(BEGINNINGS))
         drawn = Faults.drawn(random) if faults is None else faults
-        trouble = random.uniform(1200, 3000) if self.at_home else random.uniform(3600, 5 * 3600)
-        if faults is not None:
-            trouble = BEGUN
+        if faults is None:
+            hours = random.uniform(0.3, 0.8) if self.at_home else random.uniform(1, 5)
+            trouble = hours * 3600
         self.world = world = World(random, Faults(), trouble, BEGINNINGS[name])
         self._faults = drawn
+        self._is_drawn = faults is None
         self.store = store(world, self.every)
         self.queue = FleetQueue(world, self._call, self.store)
-        self.post = Post(world, self.store.known)
+        self.post = post(world, self.store.known)
         self.counters = FleetCounters(world)
         self.service = FleetService(world)
-        self.wanted = {f"c{n}": declared(random) for n in range(random.randrange(1, 11))}
+        self.wanted = (
+            {f"c{n}": declared(random) for n in range(random.randrange(1, 11))}
+            if wanted is None
+            else wanted
+        )
         for id in self.wanted:
             self.service.scripts[id] = Script.drawn(random, trouble) if faults is None else Script()
         self._excused = set[str]()
         self._copy: tuple[float, Collectors] | None = None
         self._end: float | None = None
+        self._is_away = False
         self._settings = Settings(
             firestore=None if self.at_home else FirestoreDatabase("p", "d"),
         )
@@ -146,7 +160,7 @@ class Fleet:
     def _begin_trouble(self) -> None:
         world, random, end = self.world, self._random, self.world.faults_end
         world.faults = self._faults
-        if end <= BEGUN:
+        if not self._is_drawn:
             return
         for outages in (world.outages, self.queue.outages):
             for _ in range(random.choice((0, 0, 1, 2))):
@@ -258,8 +272,10 @@ class Fleet:
         try:
             monitor.sweep()
             raised = False
-            world.seen["a sweep in peace"] += not world.is_faulty()
-        except (StoreError, QueueError):
+            world.seen["the store was away, and is back"] += self._is_away
+            self._is_away = False
+        except (StoreError, QueueError) as error:
+            self._is_away = str(error) == "an outage" and isinstance(error, StoreError)
             world.seen["a sweep that could not look"] += 1
         finally:
             del self.store.known.sweeps[process]
@@ -346,7 +362,8 @@ class Fleet:
 
     def _was_held(self, id: str, due: datetime) -> bool:
         """Whether it had to wait when that slot came, or might have by a clock that is wrong."""
-        return self.store.config.is_held(id, due - timedelta(minutes=20))
+        holds = [config for config in self.store.known.holds if id in config.collectors]
+        return any(config.is_held(id, due - timedelta(minutes=20)) for config in holds)
 
     def _is_settled(self) -> bool:
         return self._end is not None and self.world.now >= self._end

@@ -64,9 +64,10 @@ class Ledgers:
     grants: dict[tuple[str, datetime, int], Process] = field(default_factory=dict)
     stuck: list[tuple[str, datetime]] = field(default_factory=list)
     passed_over: set[str] = field(default_factory=set)
+    holds: list[Collectors] = field(default_factory=list)
     let_go: set[str] = field(default_factory=set)
     made: dict[str, Alert] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
+    told: dict[str, datetime] = field(default_factory=dict)
     sweeps: dict[Process, Swept] = field(default_factory=dict)
 
 
@@ -99,8 +100,9 @@ class FleetStore(SimStore):
             raise Conflict(name)
         if name == WATCHED and isinstance(document, Watched):
             self._judge_watched(held.document if held is not None else Watched(), document)
-        if name == COLLECTORS and self.swept is not None and isinstance(document, Collectors):
+        if self.swept is not None and isinstance(document, Collectors):
             self.swept.config = document  # it lets some wait
+            self.known.holds.append(document)
         written = Versioned(document, str(next(self._versions)))
         self.kept[name] = written
         if self.world.happens(self.world.faults.unanswered):
@@ -241,12 +243,14 @@ class FleetStore(SimStore):
 
 
 class FleetQueue(SimQueue):
-    """outages: of the queue, in which it takes, says and calls nothing."""
+    """outages: in which it takes, says and calls nothing. delay: of a task by its name, in seconds,
+    besides what is drawn."""
 
     def __init__(self, world: World, call: Callable[[Task], None], store: FleetStore) -> None:
         super().__init__(world, call)
         self.outages: list[tuple[float, float]] = []
         self.grace = 600.0
+        self.delay: Callable[[str], float] = lambda name: 0.0
         self._store = store
 
     def add(self, task: Task) -> bool:
@@ -273,7 +277,9 @@ class FleetQueue(SimQueue):
 
     def _deliver(self, name: str) -> None:
         world, waiting = self.world, self._tasks[name]
-        if not waiting.calls and world.happens(world.faults.delayed):
+        if after := self.delay(name):
+            world.at(waiting.due + after, lambda: self._start(name))
+        elif not waiting.calls and world.happens(world.faults.delayed):
             position = world.random.choice(list(POSITIONS))
             world.seen[f"a task {position} the grace"] += 1
             after = at_position(position, self.grace)
@@ -294,11 +300,13 @@ MOODS = ("works", "works", "works", "fails", "slow", "hangs", "refuses", "floods
 
 @dataclass
 class Script:
-    """How a service is. moods: until when which. broken: it lets nobody in, for ever."""
+    """How a service is. moods: until when which. is_broken: it lets nobody in, for ever. hangs: so
+    many seconds in this call, besides what is drawn."""
 
     moods: Sequence[tuple[float, str]] = ()
     is_broken: bool = False
     flood: int = 0
+    hangs: Callable[[], float] = lambda: 0.0
 
     @classmethod
     def drawn(cls, random: Random, end: float) -> "Script":
@@ -337,6 +345,8 @@ class FleetService:
             raise NotLetIn("the service refuses the password; give another")
         if mood == "floods" and not script.flood:
             script.flood = 150
+        if hangs := script.hangs():
+            world.sleep(hangs)
         self._suffer(mood)
         end = self.total(id)
         while at < end:
@@ -379,15 +389,18 @@ class Post:
             if self.world.happens(self.world.faults.unavailable):
                 self.world.seen["a channel that took nothing"] += 1
                 return
-            for what in invariants.i14_only_what_is_written_is_told(alert, self.known.made):
-                self.world.violated(what)
-            if alert.id in self.known.told:
-                self.world.seen["an alert told again"] += 1
-            self.known.told.add(alert.id)
+            self.hand_over(alert)
             self.world.effect()
             rest = tuple(held for held in outbox.alerts if held.id != alert.id)
             outbox = replace(outbox, alerts=rest)
             yield outbox
+
+    def hand_over(self, alert: Alert) -> None:
+        for what in invariants.i14_only_what_is_written_is_told(alert, self.known.made):
+            self.world.violated(what)
+        if alert.id in self.known.told:
+            self.world.seen["an alert told again"] += 1
+        self.known.told.setdefault(alert.id, self.world.clock())
 
 
 @dataclass

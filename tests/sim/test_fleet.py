@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sim.fleet import Fleet
+from tests.sim.fleet_ports import POSITIONS
 from tests.sim.world import Faults
 
 SEEDS = int(os.environ.get("SIM_FLEETS", "40"))
@@ -49,6 +50,10 @@ SOMETIMES = {
     "a channel that took nothing",
     "a wrong clock",
     "killed",
+    "the store was away, and is back",
+    "a run that hangs after the renewal its lease",
+    *(f"a run that hangs {position} its lease" for position in POSITIONS),
+    *(f"a task {position} the grace" for position in POSITIONS),
 }
 """What the lives of fleets are made of: where one of these is never seen, they lost their teeth."""
 
