@@ -139,10 +139,40 @@ class Monitor:
             return {}
         asked = self._asked()
         beats = {id: _beat(config, id, job, asked.get(id), now) for id, job in jobs.items()}
-        for id, beat in beats.items():
-            if id not in watched.collectors and self._was_never_asked(config, id, beat, now):
-                beats[id] = beat._replace(asked=Asked(0, now))
-        return beats
+        return beats | self._looked_again(config, watched, beats, now)
+
+    def _looked_again(
+        self, config: Collectors, watched: Watched, beats: Mapping[str, Beat], now: datetime
+    ) -> dict[str, Beat]:
+        """Those about to be accused, for the first time: perhaps nobody asked them, or only just
+        now, between one look and the other."""
+        doubtful = [
+            id
+            for id, beat in beats.items()
+            if id in config.collectors
+            and id not in watched.collectors
+            and beat.is_overdue(now)
+            and not beat.queued
+        ]
+        if not doubtful:
+            return {}
+        added = {id for id in doubtful if not beats[id].open and self._asks(config, id, now)}
+        asked = self._asked()
+        found = dict[str, Beat]()
+        for id in doubtful:
+            # After the queue: a task that is gone from it by now has written what it did.
+            job = self.collecting.job(id)
+            at = Asked(0, now) if id in added else asked.get(id)
+            found[id] = _beat(config, id, job, at, now) if job is not None else beats[id]
+        return found
+
+    def _asks(self, config: Collectors, id: str, now: datetime) -> bool:
+        """Adds the task of its last slot; False if somebody did before, as the queue takes each
+        name once."""
+        slot = slots.last_slot(config, id, now)
+        if slot is None or not slots.is_of(config.collectors[id], slot, now):
+            return False
+        return self.collecting.engine.queue.add(slots.slot_task(id, slot))
 
     def _asked(self) -> dict[str, Asked]:
         """By collector."""
@@ -153,19 +183,6 @@ class Monitor:
                 other = asked.get(id, Asked(0, task.due))
                 asked[id] = Asked(max(task.attempts, other.calls), min(task.due, other.due))
         return asked
-
-    def _was_never_asked(self, config: Collectors, id: str, beat: Beat, now: datetime) -> bool:
-        """Whether nobody had added the task of the slot that is missed: then it is added now.
-
-        The queue takes each name once. It was no fault of the collector; ticks were away, or the
-        queue was.
-        """
-        if beat.queued or beat.open or not beat.is_overdue(now) or id not in config.collectors:
-            return False
-        slot = slots.last_slot(config, id, now)
-        if slot is None or not slots.is_of(config.collectors[id], slot, now):
-            return False
-        return self.collecting.engine.queue.add(slots.slot_task(id, slot))
 
     # What follows of it
 

@@ -3,9 +3,10 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from shared.ha import planner
-from shared.ha.collectors import Caps, Collectors
+from shared.ha.collectors import Collectors, Limits
 from shared.ha.planner import plan
 from tests.ha.test_planner import by_force, random_pool
 
@@ -22,17 +23,18 @@ def caught() -> bool:
 
 
 def test_an_average_in_place_of_the_cap_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def average(config: Collectors, id: str) -> Caps:
-        caps = config.collectors[id].caps
-        return Caps(
-            reads=max(10, caps.reads // 2),
-            writes=max(5, caps.writes // 2),
-            seconds=max(5, caps.seconds // 2),
-            megabytes=caps.megabytes / 2,
-            object_writes=caps.object_writes // 2,
+    def average(config: Collectors, id: str) -> Limits:
+        limits = config.collectors[id].limits
+        return replace(
+            limits,
+            reads=max(10, limits.reads // 2),
+            writes=max(5, limits.writes // 2),
+            seconds=max(5, limits.seconds // 2),
+            megabytes=limits.megabytes / 2,
+            object_writes=limits.object_writes // 2,
         )
 
-    monkeypatch.setattr(Collectors, "caps_of", average)
+    monkeypatch.setattr(Collectors, "limits_of", average)
     assert caught()
 
 

@@ -121,6 +121,9 @@ def _is_silent(job: Job, now: datetime) -> bool:
 def i12_mass_silence_accuses_nobody(sight: Sight, after: Watched) -> Wrong:
     """Three, and 55 %, silent at once: the observer is suspected, there is one alert."""
     silent, before = sight.silent, sight.watched
+    late = [alert.collector for alert in new_alerts(before, after) if alert.kind == "late"]
+    if len(late) >= 3 and len(late) >= 0.55 * len(sight.active):
+        yield f"I12: {late} are accused at once"
     if len(silent) < 3 or len(silent) < 0.55 * len(sight.active) or sight.config.held is not None:
         return
     accused = [alert.id for alert in new_alerts(before, after) if alert.kind in ("late", "failed")]
