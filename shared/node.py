@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 
+CONFIGURED_AGE = timedelta(minutes=2)
+"""Each copy costs a read: that of each minute's tick, and that of the function which runs slots."""
 PROFILE_AGE = timedelta(minutes=15)
 """Zones and units change seldom, and only what comes later needs to know."""
 
@@ -58,9 +60,8 @@ class Node:
 
     @cached_property
     def configured(self) -> Copied[Collectors]:
-        """What is configured of collectors, at most `credentials_age` old."""
-        age = self.settings.credentials_age
-        return Copied(self.store, COLLECTORS, Collectors(), self.clock, age)
+        """What is configured of collectors, at most `CONFIGURED_AGE` old."""
+        return Copied(self.store, COLLECTORS, Collectors(), self.clock, CONFIGURED_AGE)
 
     @cached_property
     def profile(self) -> Copied[Profile]:

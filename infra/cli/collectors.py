@@ -200,7 +200,7 @@ def run_(session: Session, name: str) -> None:
 
     with session.node() as node:
         soon = run(node, name)
-    when = "within a minute or so" if soon else "once the node runs (yurt up), if within an hour"
+    when = "within minutes" if soon else "once the node runs (yurt up), if within an hour"
     click.echo(as_typed(session, f"{name} is fetched {when}; what comes of it: yurt collectors"))
 
 

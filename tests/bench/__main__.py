@@ -19,6 +19,7 @@ TABLES = (
     "deployment",
     "household",
     "collectors",
+    "detection",
     "layers",
 )
 

@@ -3,36 +3,37 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 from infra.cloud.allowances import allowances
 from infra.emulators import Missing, find_firestore, launch
 from shared.collecting import slots
 from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors
-from shared.ha.outbox import Outbox
 from shared.ha.planner import Pool, plan
 from shared.meter import Meter, metered
 from shared.model.steps import Step
 from shared.model.time import from_micros
-from shared.node import Node, open_node
+from shared.node import open_node
 from shared.queue.protocol import Task
 from shared.services.protocol import Asked
-from shared.settings import read_settings
+from shared.settings import Settings, read_settings
 from shared.store import gateway
 from shared.workshop import collecting_of, monitor_of
 from tests.bench.table import print_table
+from tests.collecting.counted import Counted
 from tests.inline_queue import InlineQueue
 
-START = datetime(2026, 11, 25, 8, tzinfo=UTC)
+START = datetime(2026, 11, 25, 20, tzinfo=UTC)
+"""At noon in California: in the day after it the quotas begin anew."""
 MINUTE = timedelta(minutes=1)
-HOURS = 6
 FLEET, SWEEP_EACH = 20, 10
+PROTECTED = 8
+"""So many of them fit into the quotas, by what they may take."""
 
 
 def main() -> None:
@@ -95,21 +96,17 @@ def _watching() -> None:
         launch(found, Path(name) / "firestore") as emulator,
     ):
         env = {**emulator.env, "YURT_STORE": "firestore", "YURT_PROJECT": "demo-collectors"}
-        with patch.dict("os.environ", env):
-            node = open_node(read_settings(env), lambda: _Watching.now)
-            with closing(node):
-                spent = _Watching(node).run()
+        with patch.dict("os.environ", env), _Watching(read_settings(env)) as watching:
+            spent = watching.run()
     rows = []
     for what, meter in spent.items():
-        daily = 24 / HOURS
-        reads, writes = daily * meter.reads, daily * meter.writes
         rows.append(
             [
                 what,
-                f"{reads:,.0f}",
-                f"{writes:,.0f}",
-                f"{reads / 500:.1f} %",
-                f"{writes / 200:.1f} %",
+                f"{meter.reads:,}",
+                f"{meter.writes:,}",
+                f"{meter.reads / 500:.1f} %",
+                f"{meter.writes / 200:.1f} %",
             ]
         )
     columns = ["a day", "reads", "writes", "of the free reads", "of the free writes"]
@@ -118,26 +115,41 @@ def _watching() -> None:
 
 
 class _Watching:
-    now = START
+    """A day of the three functions, each of which has its own copy of what is configured."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, settings: Settings) -> None:
+        self._now = START
+        self._ticks, self._works, self._sweeps = (
+            open_node(settings, lambda: self._now) for _ in range(3)
+        )
         self._queue = InlineQueue()
-        node.__dict__["slots_queue"] = self._queue
-        self._collecting = collecting_of(node, services={"nothing": _Nothing()})
-        caps = Caps(object_writes=0, seconds=5, writes=5, reads=20)
-        mail = Collector(service="nothing", schedule="every 15m", created=START, caps=caps)
-        config = Collectors(collectors={f"c{n}": mail for n in range(FLEET)})
-        node.store.write(COLLECTORS, config, over=None)
+        self._sweeps.__dict__["slots_queue"] = self._works.__dict__["slots_queue"] = self._queue
+        self._collecting = collecting_of(self._works, services={"nothing": _Nothing()})
+        collectors = {
+            f"c{n}": Collector(
+                service="nothing",
+                schedule="every 15m",
+                created=START,
+                level="protected" if n < PROTECTED else "best-effort",
+                caps=Caps(object_writes=0, seconds=5, writes=5, reads=20),
+            )
+            for n in range(FLEET)
+        }
+        self._ticks.store.write(COLLECTORS, Collectors(collectors=collectors), over=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in (self._ticks, self._works, self._sweeps):
+            node.close()
 
     def run(self) -> dict[str, Meter]:
         spent = {"ticks": Meter(), "runs": Meter(), "sweeps": Meter()}
-        every = SWEEP_EACH * MINUTE
-        monitor = monitor_of(self._node, self._collecting, every, lambda _: iter([Outbox()]))
-        for minute in range(60 * HOURS):
-            _Watching.now = START + minute * MINUTE
+        for minute in range(24 * 60):
+            self._now = START + minute * MINUTE
             with metered() as meter:
-                self._collecting.tick()
+                slots.tick(self._ticks.store, self._queue, self._ticks.configured(), self._now)
             spent["ticks"].add(meter)
             with metered() as meter:
                 while (task := self._queue.take()) is not None:
@@ -145,7 +157,7 @@ class _Watching:
             spent["runs"].add(meter)
             if minute % SWEEP_EACH == 0:
                 with metered() as meter:
-                    monitor.sweep()
+                    self._swept()
                 spent["sweeps"].add(meter)
         total = Meter()
         for meter in spent.values():
@@ -155,6 +167,10 @@ class _Watching:
     def _called(self, task: Task) -> None:
         id, slot = str(task.body[slots.FAMILY]), int(task.body["slot"])
         assert self._collecting.begin(id, from_micros(slot)) == "done"
+
+    def _swept(self) -> None:
+        collecting, every = collecting_of(self._sweeps, services={}), SWEEP_EACH * MINUTE
+        monitor_of(self._sweeps, collecting, every, counters=Counted()).sweep()
 
 
 if __name__ == "__main__":

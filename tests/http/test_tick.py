@@ -1,6 +1,7 @@
 """`tick` over HTTP, as Cloud Scheduler calls it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from werkzeug.wrappers import Request
 
 from shared.ha.collectors import COLLECTORS, Collector, Collectors
 from shared.http.tick import tick
+from shared.meter import metered
 from shared.node import Node, open_node
-from shared.settings import Settings
+from shared.settings import FirestoreDatabase, Settings
 from shared.store.changing import current
 from shared.store.protocol import StoreUnavailable
+from tests.inline_queue import InlineQueue
 
 NOW = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
 SLOT = 1_795_608_000_000_000
@@ -74,3 +77,23 @@ def test_while_the_store_is_away_it_shall_be_called_again(
     monkeypatch.setattr(node.store, "read", away)
     assert called(node).status_code == 503
     assert list(node.slots_queue.waiting()) == []
+
+
+def test_in_the_cloud_every_other_tick_reads_what_is_configured(firestore_project: str) -> None:
+    now = NOW
+    node = open_node(
+        Settings(firestore=FirestoreDatabase(firestore_project, "(default)")), lambda: now
+    )
+    node.__dict__["slots_queue"] = InlineQueue()
+    late = Collector(service="imap", schedule="0 11 * * *", created=NOW - timedelta(days=1))
+    costs = list[tuple[int, int]]()
+    with closing(node):
+        node.store.write(COLLECTORS, Collectors(collectors={"late": late}), over=None)
+        for _ in range(11):
+            with metered() as meter:
+                called(node)
+            costs.append((meter.reads, meter.writes))
+            now += timedelta(minutes=1)
+    # The mark is made of what is there, and the copy after it does not know of it yet.
+    marked, unknown, read, copied = (2, 1), (1, 0), (1, 0), (0, 0)
+    assert costs == [marked, unknown, read, copied, *([read, copied] * 3), marked]
