@@ -84,7 +84,7 @@ def declared(random: Random) -> Declared:
         zone=random.choice(ZONES),
         level=random.choice(LEVELS),  # type: ignore[arg-type]
         priority=random.choice((1, 100)),
-        grace=random.choice((60, 600, 600)),
+        grace=random.choice((150, 600, 600)),
         caps=Caps(
             writes=random.choice((10, 20, 40)), seconds=5, object_writes=0, object_megabytes=0
         ),
