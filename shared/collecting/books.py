@@ -84,8 +84,12 @@ class Books:
         """What runs counted themselves on a day."""
         total = dict[str, float]()
         for family in (FAMILY, slots.FAMILY):
-            for found in every_job(self.store, family):
-                _add(total, found.document.days, day)
+            try:
+                for found in every_job(self.store, family):
+                    _add(total, found.document.days, day)
+            except Damaged as error:
+                # What is not counted here counts as taken by reports: on the safe side.
+                _log.error("not all that runs of %ss took is known: %s", family, error)
         return total
 
     def _free(self, config: Collectors, made: Plan, now: datetime) -> dict[str, float]:

@@ -6,10 +6,11 @@ Two who change it at once cannot both be right about what fits: the second is pl
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.ha.changes import Change, Hypothesis, what_if
-from shared.ha.collectors import COLLECTORS, Collectors, Limits, larger
+from shared.ha.collectors import COLLECTORS, BadCollector, Collectors, Limits, larger
 from shared.ha.planner import Pool
 from shared.store.protocol import Conflict, Damaged, Store
 
@@ -37,8 +38,9 @@ def apply(
             raise found.refused
         if found.changed == config:
             return found
+        made = _readable(_generation(config, found.changed))
         try:
-            store.write(COLLECTORS, _generation(config, found.changed), over=over)
+            store.write(COLLECTORS, made, over=over)
         except Conflict:
             continue
         return found
@@ -53,6 +55,15 @@ def _held(store: Store, anew: bool, now: datetime) -> tuple[Collectors, str | No
         # A number that none of those that cannot be read had: runs tell with which they were begun.
         return Collectors(generation=int(now.timestamp())), error.version
     return (held.document, held.version) if held is not None else (Collectors(), None)
+
+
+def _readable(made: Collectors) -> Collectors:
+    """`BadCollector` for what could not be read back: some numbers are none in JSON."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(made), type=Collectors)
+    except (msgspec.DecodeError, OverflowError) as error:
+        raise BadCollector(f"that cannot be kept: {error}") from None
+    return made
 
 
 def _generation(before: Collectors, after: Collectors) -> Collectors:

@@ -21,6 +21,7 @@ from shared.ha.collectors import COLLECTORS, MOST, Collector, Collectors, offset
 from shared.ha.outbox import Outbox
 from shared.ha.phones import Phone, Report, look
 from shared.ha.planner import ATTEMPTS
+from shared.ha.schedules import BadSchedule
 from shared.ha.sparing import spare
 from shared.ha.watching import WATCHED, Asked, Beat, Watched, judge, with_alert
 from shared.queue.protocol import QueueError
@@ -89,7 +90,7 @@ class Monitor:
             version = self.store.write(WATCHED, made, over=over)
         except Conflict:  # somebody else swept
             return Looked()
-        self._unstick(config, beats)
+        self._unstick(config, {id: beat for id, beat in beats.items() if _is_noted(made, id, beat)})
         restarted = [id for id in judged.restarts if self._begun_again(config, made, id)]
         told = self._told(made, version)
         watches = made.collectors
@@ -128,18 +129,44 @@ class Monitor:
             return
 
     def _beats(self, config: Collectors, watched: Watched, now: datetime) -> dict[str, Beat]:
-        jobs = {
-            found.id: found.document for found in self.store.due(Job, slots.FAMILY, now, limit=MOST)
-        }
-        for id in watched.collectors.keys() - jobs.keys():
-            job = self.collecting.job(id)
-            if job is not None:
-                jobs[id] = job
+        jobs, broken = self._jobs(config, watched, now)
+        for id, collector in config.collectors.items():
+            try:
+                _ = collector.slots
+            except BadSchedule as error:  # its zone may be gone
+                broken[id] = str(error)
+        beats = {id: _broken(text) for id, text in broken.items()}
         if not jobs:
-            return {}
+            return beats
         asked = self._asked()
-        beats = {id: _beat(config, id, job, asked.get(id), now) for id, job in jobs.items()}
+        for id in jobs.keys() - beats.keys():
+            try:
+                beats[id] = _beat(config, id, jobs[id], asked.get(id), now)
+            except Damaged as error:
+                beats[id] = _broken(_anew(error, id))
         return beats | self._looked_again(config, watched, beats, now)
+
+    def _jobs(
+        self, config: Collectors, watched: Watched, now: datetime
+    ) -> tuple[dict[str, Job], dict[str, str]]:
+        """Of those that are overdue, and of those that were not up; and why others cannot be read.
+        One that is damaged spoils no other."""
+        broken = dict[str, str]()
+        try:
+            due = self.store.due(Job, slots.FAMILY, now, limit=MOST)
+            jobs, rest = {found.id: found.document for found in due}, set(watched.collectors)
+        except Damaged:
+            jobs, rest = {}, {*config.collectors, *watched.collectors}
+        for id in rest - jobs.keys():
+            try:
+                job = self.collecting.job(id)
+            except Damaged as error:
+                broken[id] = _anew(error, id)
+                continue
+            is_due = job is not None and job.due is not None and job.due < now
+            if job is not None and (is_due or id in watched.collectors):
+                jobs[id] = job
+        return jobs, broken
 
     def _looked_again(
         self, config: Collectors, watched: Watched, beats: Mapping[str, Beat], now: datetime
@@ -206,7 +233,10 @@ class Monitor:
         asked = self._asked() if missing else {}
         acks = dict[str, Ack]()
         for id in missing:
-            job = self.collecting.job(id)
+            try:
+                job = self.collecting.job(id)
+            except Damaged:
+                continue  # nothing is heard of it
             if job is not None:
                 acks[id] = Ack(slots.generation_of(job), id in asked)
         armed = arm(config, account.plan, account.lack, acks, watched.arming, now)
@@ -224,8 +254,8 @@ class Monitor:
         return made
 
     def _unstick(self, config: Collectors, beats: Mapping[str, Beat]) -> None:
-        """That a run ended without a word was written down for the owner: its job forgets it."""
-        for id in (id for id, beat in beats.items() if beat.stuck is not None):
+        """That runs ended without a word was written down for the owner: their jobs forget it."""
+        for id in beats:
             held = self.store.control(Job, slots.FAMILY, id)
             if held is None or slots.stuck_in(held.document) != beats[id].stuck:
                 continue
@@ -270,6 +300,21 @@ class Monitor:
             kept = left
         ids = {alert.id for alert in kept.alerts}
         return sum(alert.id not in ids for alert in watched.outbox.alerts)
+
+
+def _is_noted(watched: Watched, id: str, beat: Beat) -> bool:
+    """Whether that a run ended without a word is in what is written of it."""
+    watch = watched.collectors.get(id)
+    return watch is not None and beat.stuck is not None and watch.stuck == beat.stuck
+
+
+def _anew(error: Damaged, id: str) -> str:
+    return f"{error}; begin it anew: yurt collectors remove {id}, then add it again"
+
+
+def _broken(text: str) -> Beat:
+    """Of one that cannot run, whatever is done, until its owner has mended it."""
+    return Beat(slot=None, due=None, held=False, error=text, asked=None, hopeless=True)
 
 
 def _beat(config: Collectors, id: str, job: Job, asked: Asked | None, now: datetime) -> Beat:

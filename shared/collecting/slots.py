@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from shared.ha.collectors import COLLECTORS, Collector, Collectors, offset_of
 from shared.ha.planner import ATTEMPTS
+from shared.ha.schedules import BadSchedule
 from shared.model.time import from_micros, to_micros
 from shared.queue.protocol import Queue, Task
 from shared.store.changing import change
-from shared.store.protocol import Store
+from shared.store.protocol import Damaged, Store
 from shared.work.engine import Outcome
 from shared.work.jobs import UNFINISHED, Job, Progress
 
@@ -61,7 +62,10 @@ def last_slot(config: Collectors, id: str, now: datetime) -> datetime | None:
     collector = config.collectors[id]
     if collector.paused or config.is_held(id, now):
         return None
-    slots = collector.slots
+    try:
+        slots = collector.slots
+    except BadSchedule:  # its zone may be gone; the others go on
+        return None
     slot, asked = slots.last(now, offset_of(id, slots)), config.asked.get(id)
     return asked if asked is not None and slot < asked <= now else slot
 
@@ -164,8 +168,11 @@ def _is_retried(job: Job, again: int) -> bool:
 
 
 def slot_of(job: Job) -> datetime:
-    """The slot that was begun last."""
-    return from_micros(int(job.spec["slot"]))
+    """The slot that was begun last. `Damaged` if it does not say."""
+    try:
+        return from_micros(int(job.spec["slot"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Damaged(f"the run of {job.title} does not say of which slot it is") from error
 
 
 def began(job: Job) -> datetime:

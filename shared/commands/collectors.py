@@ -14,7 +14,7 @@ from shared.collecting.books import ledger_of
 from shared.collecting.periods import AT_HOME_EACH, IN_CLOUD_EACH
 from shared.collecting.pool import free_tier, pool_of
 from shared.collecting.reports import paired
-from shared.collecting.slots import FAMILY, enrolled, failing, rescheduled, retired, slot_of
+from shared.collecting.slots import FAMILY, WORK, enrolled, failing, rescheduled, retired, slot_of
 from shared.commands.answers import (
     Applied,
     CollectorIs,
@@ -59,7 +59,7 @@ from shared.node import Node
 from shared.services.protocol import BadOptions, Service
 from shared.store import changing
 from shared.store.changing import current
-from shared.store.protocol import Conflict
+from shared.store.protocol import Conflict, Damaged
 from shared.work.jobs import Job, State
 
 Services = Mapping[str, Service]
@@ -86,8 +86,13 @@ def collector_states(node: Node) -> list[CollectorState]:
     ]
 
 
-def _job(node: Node, id: str) -> Job | None:
-    held = node.store.control(Job, FAMILY, id)
+def _job(node: Node, id: str) -> Job | Damaged | None:
+    try:
+        held = node.store.control(Job, FAMILY, id)
+        if held is not None:
+            slot_of(held.document)
+    except Damaged as error:
+        return error
     return held.document if held is not None else None
 
 
@@ -95,12 +100,23 @@ def config_of(node: Node) -> Collectors:
     return current(node.store, COLLECTORS, Collectors())
 
 
-def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> CollectorState:
+def state_of(
+    id: str, collector: Collector, job: Job | Damaged | None, now: datetime
+) -> CollectorState:
     """job: of its runs, if there was one."""
-    slots = collector.slots
-    following = None if collector.paused else slots.next(now, offset_of(id, slots))
+    if isinstance(job, Damaged):
+        never = state_of(id, collector, None, now)
+        return replace(never, state="failed", error=str(job), fix=_ANEW.format(id=id))
     state = _state(collector, job, now)
     before = failing(job) if job is not None else None
+    error = before.error if before is not None else job.last_error if job is not None else None
+    following, fix = None, _FIXES.get(state, "").format(id=id)
+    try:
+        slots = collector.slots
+        following = None if collector.paused else slots.next(now, offset_of(id, slots))
+    except BadSchedule as unreadable:  # its zone may be gone
+        state, error = "failed", str(unreadable)
+        fix = f"give it another: yurt collectors change {id} --schedule WHEN --zone ZONE"
     return CollectorState(
         collector=id,
         service=collector.service,
@@ -113,8 +129,8 @@ def state_of(id: str, collector: Collector, job: Job | None, now: datetime) -> C
         changed=job.changed if job is not None else None,
         next=following,
         new=job.progress.new if job is not None else {},
-        error=before.error if before is not None else job.last_error if job is not None else None,
-        fix=_FIXES.get(state, "").format(id=id) or None,
+        error=error,
+        fix=fix or None,
     )
 
 
@@ -137,6 +153,7 @@ _OF_JOBS: Mapping[State, CollectorIs] = {
     "done": "done",
 }
 
+_ANEW = "begin it anew: yurt collectors remove {id}, then add it again"
 _FIXES = {
     "failed": "mend what it says; the next slot tries again",
     "late": "see that the node runs: yurt doctor",
@@ -214,8 +231,10 @@ def pause(node: Node, id: str, *, paused: bool) -> None:
 
 
 def run(node: Node, id: str) -> bool:
-    """Lets one run as soon as somebody ticks, besides its schedule; whether somebody does. What it
-    takes is not planned for, but capped as any slot. `Refused` if it may not run now."""
+    """Lets one run as soon as somebody ticks, besides its schedule; whether somebody does.
+
+    `Refused` if it may not run now, or that would take of what is kept free for others.
+    """
     now = node.clock()
 
     def asked(config: Collectors) -> Collectors:
@@ -223,6 +242,7 @@ def run(node: Node, id: str) -> bool:
             raise Refused(f"{id} is paused; to go on: yurt collectors resume {id}")
         if config.is_held(id, now):
             raise Refused(f"{id} has to wait: {config.held}")
+        _check_left(plan_of(node, config), config, id, now)
         return replace(config, asked={**config.asked, id: now})
 
     try:
@@ -230,6 +250,17 @@ def run(node: Node, id: str) -> bool:
     except BadCollector as error:
         raise Refused(str(error)) from None
     return config.ticked is not None and now - config.ticked < UNTICKED_AFTER
+
+
+def _check_left(made: Plan, config: Collectors, id: str, now: datetime) -> None:
+    limits = config.limits_of(id)
+    takes = {**limits.vector(), **limits.daily()}
+    for line in made.current(now):
+        if takes.get(line.dimension, 0.0) > max(0.0, line.left(made.wanted)):
+            raise Refused(
+                f"what is left of {line.dimension} until {line.end:%Y-%m-%d %H:%M} UTC is kept "
+                "free for slots and recoveries: see yurt plan"
+            )
 
 
 def apply(node: Node, services: Services, text: str, name: str) -> Applied:
@@ -337,17 +368,29 @@ def _enrol(node: Node, id: str, collector: Collector) -> None:
     """So that it is missed even if its first slot never comes. One of that name that was there
     before has read elsewhere, and commits no more."""
     while True:
-        held = node.store.control(Job, FAMILY, id)
-        made = enrolled(id, collector, held.document if held else None, node.clock())
-        if _written(node, id, held.version if held else None, made):
+        job, over = _found(node, id)
+        if _written(node, id, over, enrolled(id, collector, job, node.clock())):
             return
 
 
 def _retire(node: Node, id: str) -> None:
     """Nobody looks after one that was removed, and what still runs of it brings nothing more."""
-    while held := node.store.control(Job, FAMILY, id):
-        if _written(node, id, held.version, retired(held.document)):
+    while True:
+        job, over = _found(node, id)
+        if over is None:
             return
+        made = job or Job(work=WORK, title=id, created=node.clock(), changed=node.clock())
+        if _written(node, id, over, retired(made)):
+            return
+
+
+def _found(node: Node, id: str) -> tuple[Job | None, str | None]:
+    """The job of a collector and its version; of one that cannot be read the version."""
+    try:
+        held = node.store.control(Job, FAMILY, id)
+    except Damaged as error:
+        return None, error.version
+    return (held.document, held.version) if held is not None else (None, None)
 
 
 def _reschedule(node: Node, id: str, collector: Collector) -> None:
@@ -407,8 +450,8 @@ def _apply(node: Node, changes: Sequence[Change], *, anew: bool = False) -> Coll
 
 # The plan
 
-LOOKED_WITHIN = 3.5 * IN_CLOUD_EACH
-"""Who looks less often than that does not look."""
+_MISSED = 3.5
+"""Times the pause between two looks, after which nobody looks any more."""
 
 
 def pool(node: Node) -> Pool:
@@ -423,7 +466,7 @@ def plan_of(node: Node, config: Collectors) -> Plan:
 def plan_state(node: Node) -> PlanState:
     config, now = config_of(node), node.clock()
     made = _plan_state(plan_of(node, config), config, now)
-    lacks = lacks_of(watched_of(node), config, now)
+    lacks = lacks_of(node, watched_of(node), config, now)
     if made.state == "holds":
         made = replace(made, state="arming" if lacks else "armed")
     return replace(made, lacks=lacks)
@@ -433,13 +476,14 @@ def watched_of(node: Node) -> Watched:
     return current(node.store, WATCHED, Watched())
 
 
-def is_looked_after(watched: Watched, now: datetime) -> bool:
-    return watched.swept is not None and now - watched.swept <= LOOKED_WITHIN
+def is_looked_after(node: Node, watched: Watched, now: datetime) -> bool:
+    within = max(_MISSED * sweeps_each(node), timedelta(minutes=3))
+    return watched.swept is not None and now - watched.swept <= within
 
 
-def lacks_of(watched: Watched, config: Collectors, now: datetime) -> list[str]:
+def lacks_of(node: Node, watched: Watched, config: Collectors, now: datetime) -> list[str]:
     """What is missing for the plan to be a promise."""
-    if not is_looked_after(watched, now):
+    if not is_looked_after(node, watched, now):
         since = f" since {watched.swept:%Y-%m-%d %H:%M} UTC" if watched.swept else ""
         return [f"nobody looks after the collectors{since}: does the node run?"]
     arming = watched.arming

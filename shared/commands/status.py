@@ -34,13 +34,13 @@ LATELY = timedelta(days=7)
 def status(node: Node) -> StatusState:
     config, watched, now = config_of(node), watched_of(node), node.clock()
     made, collectors = plan_of(node, config), collector_states(node)
-    lacks = lacks_of(watched, config, now) if collectors else []
+    lacks = lacks_of(node, watched, config, now) if collectors else []
     troubles = [state for state in collectors if state.state in ("failed", "late")]
     phones = phone_states(node, watched.phones)
     jobs = [state for state in job_states(node) if _is_told_of(state, now)]
     quiet = any(phone.quiet is not None for phone in phones)
     ailing = any(job.stuck or job.state == "failed" for job in jobs)
-    is_watched = not collectors or is_looked_after(watched, now)
+    is_watched = not collectors or is_looked_after(node, watched, now)
     return StatusState(
         well=made.holds
         and is_watched

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from shared.ha.allowances import Allowance
-from shared.ha.collectors import BadCollector, Caps, Collector, Collectors, Level, check
+from shared.ha.collectors import MOST, BadCollector, Caps, Collector, Collectors, Level, check
 from shared.ha.planner import Overcommitted, Plan, Pool, check_change, plan
 from shared.ha.schedules import BadSchedule
 from shared.model.time import Instant
@@ -76,6 +76,8 @@ def read_change(text: str, allowances: Mapping[str, Allowance]) -> Change:
     match words:
         case ["quota", setting]:
             return _quota(setting, allowances)
+        case ["tolerate", number] if number.isdecimal() and int(number) > MOST:
+            raise BadChange(f"there are {MOST} collectors at most to fail, and not {number}")
         case ["tolerate", number] if number.isdecimal():
             return lambda config: _tolerating(config, int(number))
         case [id, *rest] if rest:

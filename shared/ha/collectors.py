@@ -112,7 +112,9 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     def vector(self) -> dict[str, float]:
         """Of a slot."""
-        return {name: took for name, took in self._all().items() if name not in BY_DAY}
+        took = {name: took for name, took in self._all().items() if name not in BY_DAY}
+        # Each of the next ticks asks for it, too, and is refused.
+        return {**took, "tasks.operations": took["tasks.operations"] + 3}
 
     def daily(self) -> dict[str, float]:
         """Of a day."""
@@ -286,11 +288,6 @@ class Collectors(Struct, frozen=True, kw_only=True, omit_defaults=True):
         # It ends well before it would be given up.
         return with_caps(replace(_ALL, seconds=collector.run_limit // 2), collector.caps)
 
-    def waits(self, id: str, now: datetime) -> bool:
-        """The same of one that may not be there any more, or is paused."""
-        collector = self.collectors.get(id)
-        return collector is not None and not collector.paused and self.is_held(id, now)
-
     def is_held(self, id: str, now: datetime) -> bool:
         """Whether a collector may not run now, though its slot comes."""
         return (
@@ -319,8 +316,9 @@ def checked_id(id: str) -> str:
 
 def check(id: str, collector: Collector) -> None:
     """`BadCollector` or `BadSchedule` if it cannot be met."""
-    every, seconds = collector.slots.every, collector.limits.seconds
-    if every is not None and seconds > every.total_seconds():
+    seconds = collector.limits.seconds
+    number = collector.slots.count(_A_MONDAY, _A_MONDAY + _WEEK, timedelta(0))
+    if number * seconds > _WEEK.total_seconds():
         raise BadCollector(
             f"{id} may work {seconds} seconds, but has a slot "
             f"{collector.schedule}: give it less, or a slot less often"

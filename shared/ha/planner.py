@@ -21,7 +21,7 @@ MARGIN = 0.1
 """Of each allowance, which nobody plans with: counters of the platform come late."""
 
 ATTEMPTS = 3
-"""Runs that a failed slot is given again within one window; then it waits for the next."""
+"""Runs that a failed slot is given again within one day; then it waits for the next."""
 CATCH_UP = 2
 """Runs more that what it missed takes, of those that a run's caps ended early."""
 
@@ -272,7 +272,7 @@ def _line(
         each.of(count, touched, name) for each, count in zip(reckoned, counts, strict=True)
     )
     needs = [
-        _recovery(each.cap, each.daily, name, slots) if slots else 0.0
+        _recovery(each.cap, each.daily, name, slots, touched) if slots else 0.0
         for each, slots in zip(reckoned, missed, strict=True)
     ]
     capacity = amount * (1 - MARGIN)
@@ -331,14 +331,15 @@ def _spans(now: datetime, known: datetime | None) -> Iterator[_Span]:
 def recovery_of(limits: Limits) -> dict[str, float]:
     """What an outage takes at most, besides the slots: of each allowance."""
     cap, daily = _takes(limits)
-    return {name: _recovery(cap, daily, name, CATCH_UP) for name in NAMES}
+    return {name: _recovery(cap, daily, name, CATCH_UP, 1) for name in NAMES}
 
 
-def _recovery(cap: Vector, daily: Vector, name: str, missed: int) -> float:
-    """missed: slots. What is limited by the day may be taken on one day more."""
+def _recovery(cap: Vector, daily: Vector, name: str, missed: int, days: int) -> float:
+    """missed: slots. days: of which each has its own attempts, for as long as it fails. What is
+    limited by the day may be taken on those without a slot, too, and on one at least."""
     if name in daily:
-        return daily[name]
-    return (ATTEMPTS + min(missed, CATCH_UP)) * cap[name] + OVERHEAD.get(name, 0.0)
+        return max(1, days - missed) * daily[name]
+    return (days * ATTEMPTS + min(missed, CATCH_UP)) * cap[name] + OVERHEAD.get(name, 0.0)
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
 """When a collector's slots are: each so often, or by cron in a time zone. Pure."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=31)
 """What comes less often is not seen to be late before it is forgotten; cron says it better."""
 
-_EVERY = re.compile(r"every\s+(?:(\d+)\s*)?(minutes?|mins?|m|hours?|h|days?|d|weeks?|w)")
+_EVERY = re.compile(r"every\s+(?:([0-9]+)\s*)?(minutes?|mins?|m|hours?|h|days?|d|weeks?|w)")
 _UNITS = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
@@ -21,6 +22,8 @@ _UNITS = {
     "w": timedelta(weeks=1),
 }
 _FIELDS = 5
+_TWICE = timedelta(hours=2)
+"""More than any clock is set back by."""
 _FOR_EVER = timedelta(days=8 * 366)
 """Two 29ths of February are at most so far apart."""
 
@@ -60,9 +63,17 @@ class Schedule:
     def last(self, until: datetime, offset: timedelta) -> datetime:
         """The last slot that was not after then."""
         if self.every is None:
-            after = until + timedelta(microseconds=1)
-            return next(self._cron(after, reverse=True)).astimezone(UTC)
+            return self._last(until)
         return EPOCH + offset + ((until - EPOCH - offset) // self.every) * self.every
+
+    def _last(self, until: datetime) -> datetime:
+        """Of those that come by going on: backward, hours that come twice are seen otherwise."""
+        start = until + timedelta(microseconds=1)
+        while True:
+            start = next(self._cron(start, reverse=True)).astimezone(UTC) - _TWICE
+            found = deque(_until(self._cron(start), until), maxlen=1)
+            if found:
+                return found[0]
 
     def count(self, start: datetime, end: datetime, offset: timedelta) -> int:
         """How many have start <= slot < end."""
@@ -81,6 +92,7 @@ class Schedule:
 def schedule(text: str, zone: str = "UTC") -> Schedule:
     """From `every 15 minutes`, `every 1h`, or five fields of cron. `BadSchedule`."""
     words = " ".join(text.lower().split())
+    zone = _zone(zone)
     if words.startswith("every"):
         return Schedule(every=_every(words))
     fields = text.split()
@@ -89,7 +101,7 @@ def schedule(text: str, zone: str = "UTC") -> Schedule:
             f"{text!r} is no schedule: write `every 15 minutes`, `every 6h`, or five fields of "
             "cron such as `0 7 * * *`"
         )
-    return _checked(Schedule(cron=" ".join(fields), zone=_zone(zone)), text)
+    return _checked(Schedule(cron=" ".join(fields), zone=zone), text)
 
 
 def _every(words: str) -> timedelta:

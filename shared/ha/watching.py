@@ -152,7 +152,8 @@ def judge(
     if is_silence(len(late), len(active)):
         return _silence(watched, late, len(active), now)
     # What is known of one that has to wait is still so when it may go on.
-    made = {id: watch for id, watch in watched.collectors.items() if config.waits(id, now)}
+    waiting = config.collectors.keys() - active.keys()
+    made = {id: watch for id, watch in watched.collectors.items() if id in waiting}
     outbox, restarts = list(watched.outbox.alerts), dict(watched.restarts)
     if watched.silent is not None:
         outbox.append(alert_of("heard", None, now, "collectors are heard of again"))
@@ -321,7 +322,7 @@ def _restarts(id: str, collector: Collector, watch: Watch, beat: Beat, now: date
         return False
     if watch.status == "late":
         return watch.restarted is None or now >= watch.restarted + AGAIN_AFTER
-    if watch.status != "failed" or beat.hopeless or beat.queued or beat.open:
+    if watch.status != "failed" or beat.hopeless or beat.queued:
         return False
     pause: timedelta = FAILED_AGAIN_AFTER * 4 ** min(watch.restarts, ATTEMPTS - 1)
     failed = beat.due or watch.since

@@ -295,8 +295,8 @@ def record_id(kind: str, id: str) -> str:
     return f"{kind}.{document_id(id)}"
 
 
-def decoded_from(type: type[D], snapshot: Snapshot) -> D:
-    return decoded(type, snapshot.get("shape"), snapshot.get("data"))
+def decoded_from(type: type[D], snapshot: Snapshot, version: str | None = None) -> D:
+    return decoded(type, snapshot.get("shape"), snapshot.get("data"), version)
 
 
 def version_of(update_time: DatetimeWithNanoseconds) -> str:

@@ -50,7 +50,6 @@ from shared.store.protocol import (
     Conflict,
     Control,
     D,
-    Damaged,
     Found,
     Latest,
     R,
@@ -164,11 +163,7 @@ class FirestoreStore:
         found = self._gateway.get([self._document(name)], Patience())
         for snapshot in found.values():
             version = version_of(snapshot.update_time)
-            try:
-                return Versioned(decoded_from(type, snapshot), version)
-            except Damaged as error:
-                error.version = version
-                raise
+            return Versioned(decoded_from(type, snapshot, version), version)
         return None
 
     def stamp(self) -> bytes:
@@ -201,7 +196,8 @@ class FirestoreStore:
     def control(self, type: type[C], family: str, id: str) -> Versioned[C] | None:
         found = self._gateway.get([self._control(family, id)], Patience())
         for snapshot in filter(is_complete, found.values()):
-            return Versioned(decoded_from(type, snapshot), version_of(snapshot.update_time))
+            version = version_of(snapshot.update_time)
+            return Versioned(decoded_from(type, snapshot, version), version)
         return None
 
     def commit(

@@ -14,7 +14,7 @@ def shape_of(type: type[msgspec.Struct]) -> int:
     return getattr(type, "SHAPE", 1)
 
 
-def decoded(type: type[D], shape: int, data: bytes | str) -> D:
+def decoded(type: type[D], shape: int, data: bytes | str, version: str | None = None) -> D:
     """`NewerData` where a newer version of Yurt wrote it, `Damaged` where it is that, with what its
     type says in `MENDED`."""
     refuse_newer(type.__name__, shape, shape_of(type))
@@ -23,7 +23,9 @@ def decoded(type: type[D], shape: int, data: bytes | str) -> D:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         how: str | None = getattr(type, "MENDED", None)
         text = f"a stored {type.__name__} is damaged: {error}"
-        raise Damaged(text if how is None else f"{text}; {how}") from error
+        damaged = Damaged(text if how is None else f"{text}; {how}")
+        damaged.version = version
+        raise damaged from error
 
 
 def refuse_newer(what: str, shape: int, known: int) -> None:

@@ -38,7 +38,6 @@ from shared.store.protocol import (
     C,
     Conflict,
     D,
-    Damaged,
     Found,
     Latest,
     NewerData,
@@ -242,11 +241,7 @@ class SqliteStore:
         if not rows:
             return None
         version, shape, data = rows[0]
-        try:
-            return Versioned(decoded(type, shape, data), version)
-        except Damaged as error:
-            error.version = version
-            raise
+        return Versioned(decoded(type, shape, data, version), version)
 
     def stamp(self) -> bytes:
         return self._stamp.read()
@@ -575,7 +570,7 @@ def _put_named(
 
 def _found(type: type[C], rows: Sequence[Any]) -> Iterator[Found[C]]:
     for id, version, shape, data in rows:
-        yield Found(id, decoded(type, shape, data), version)
+        yield Found(id, decoded(type, shape, data, version), version)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -213,6 +213,19 @@ def test_when_all_are_silent_the_observer_is_suspected(watch: Watch) -> None:
     assert watch.post.kinds == ["None silence", "None heard"]
 
 
+def test_one_that_failed_and_is_paused_for_a_while_is_told_of_once(watch: Watch) -> None:
+    watch.service.gives = raising(ConnectionError("the server is away"))
+    watch.minutes(30)
+    watch.reschedule(paused=True)
+    watch.minutes(30)
+    watch.reschedule(paused=False)
+    watch.minutes(3)
+    assert watch.post.kinds == ["mail failed"]
+    watch.service.gives = lambda asked: iter([Step("x", 1)])
+    watch.minutes(20)
+    assert watch.post.kinds == ["mail failed", "mail recovered"]
+
+
 def test_tasks_that_nobody_calls_are_a_silence_as_well(watch: Watch) -> None:
     watch.enrol("a", "b", "c", caps=SMALL)
     looked = watch.minutes(60, works=False)

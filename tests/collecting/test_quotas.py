@@ -1,5 +1,6 @@
 """What the sweep makes of the quotas: the ledger, arming, and who has to wait."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,11 +15,15 @@ from shared.collecting.monitor import Looked
 from shared.collecting.pool import pool_of
 from shared.commands import collectors
 from shared.commands.collectors import plan_state
-from shared.ha.collectors import COLLECTORS, Caps, Collectors
+from shared.commands.errors import Refused
+from shared.ha.collectors import COLLECTORS, Caps, Collectors, Declared
 from shared.ha.ledger import LEDGER, Ledger
 from shared.ha.outbox import Alert
 from shared.ha.planner import plan
 from shared.model.steps import Step
+from shared.node import Node
+from shared.settings import FirestoreDatabase, Settings
+from shared.store.changing import change
 from shared.store.protocol import Damaged
 from shared.workshop import monitor_of
 from tests.collecting.bench import START, event
@@ -171,6 +176,72 @@ def test_a_damaged_configuration_disarms_and_is_told_once(cloud: Cloud) -> None:
     assert text.endswith("; write it anew from a file: yurt collectors apply FILE")
     assert cloud.watched.arming is not None
     assert cloud.watched.arming.armed is None
+
+
+@pytest.mark.parametrize("data", ["{]", '{"work": "collect"}', None])
+def test_one_whose_document_is_damaged_is_told_of_and_spoils_no_other(
+    cloud: Cloud, data: str | None
+) -> None:
+    cloud.enrol("photos", caps=Caps(writes=20))
+    cloud.minutes(14)
+    with closing(sqlite3.connect(cloud.node.settings.data / "yurt.db")) as database:
+        if data is None:
+            (text,) = database.execute("SELECT data FROM control WHERE id = 'photos'").fetchone()
+            data = str(bytes(text), "utf-8") if isinstance(text, bytes) else str(text)
+            data = data.replace('"slot"', '"slat"')
+        database.execute("UPDATE control SET data = ?, due = 1 WHERE id = 'photos'", (data,))
+        database.commit()
+    with contextlib.suppress(Damaged):
+        cloud.minutes(2)
+    cloud.minutes(1, ticks=False, works=False)
+    cloud.enrol("other", caps=Caps(writes=20))
+    (alert,) = [alert for alert in cloud.post.alerts if alert.collector == "photos"]
+    assert alert.kind == "failed"
+    assert alert.text.endswith("; begin it anew: yurt collectors remove photos, then add it again")
+    (state,) = [s for s in collectors.collector_states(cloud.node) if s.collector == "photos"]
+    assert (state.state, state.fix is not None and "remove photos" in state.fix) == ("failed", True)
+    collectors.remove(cloud.node, "photos")
+    declared = Declared(service="scripted", schedule="*/15 * * * *", caps=Caps(writes=20))
+    collectors.add(cloud.node, {"scripted": cloud.service}, "photos", declared, None)
+    cloud.minutes(32)
+    assert {"photos", "mail"} == {asked.collector for asked in cloud.service.asked} - {"other"}
+
+
+def test_one_whose_schedule_cannot_be_read_any_more_is_told_of_and_spoils_no_other(
+    cloud: Cloud,
+) -> None:
+    cloud.enrol("photos", caps=Caps(writes=20))
+
+    def gone(config: Collectors) -> Collectors:
+        photos = replace(config.collectors["photos"], zone="Nowhere/Gone")
+        return replace(config, collectors={**config.collectors, "photos": photos})
+
+    change(cloud.node.store, COLLECTORS, Collectors(), gone)
+    looked = cloud.minutes(60)
+    assert {asked.collector for asked in cloud.service.asked} == {"mail"}
+    assert kinds(cloud.post.alerts) == ["failed"]
+    assert "there is no time zone 'Nowhere/Gone'" in cloud.post.alerts[0].text
+    assert not looked[-1].armed
+    (state,) = [s for s in collectors.collector_states(cloud.node) if s.collector == "photos"]
+    assert (state.state, state.next) == ("failed", None)
+    collectors.change(
+        cloud.node, {"scripted": cloud.service}, "photos", {"zone": "UTC"}, {}, {}, None
+    )
+    cloud.minutes(20)
+    assert kinds(cloud.post.alerts) == ["failed", "recovered"]
+
+
+def test_a_run_besides_the_schedule_takes_nothing_that_is_kept_free(cloud: Cloud) -> None:
+    cloud.minutes(16)
+    assert collectors.run(cloud.node, "mail")
+    cloud.counters.used["firestore.writes"] = 17_500
+    cloud.minutes(1)
+    # A node at home knows of no use.
+    assert collectors.run(cloud.node, "mail")
+    settings = Settings(firestore=FirestoreDatabase("p-yurt", "(default)"))
+    in_cloud = Node(settings, cloud.node.store, cloud.clock)
+    with pytest.raises(Refused, match=r"what is left of firestore\.writes until"):
+        collectors.run(in_cloud, "mail")
 
 
 def test_what_is_configured_after_a_damage_has_to_run_before_it_is_armed(cloud: Cloud) -> None:

@@ -99,11 +99,14 @@ def needed(
             count(slots[id], start, window.end) for start in (window.start, window.whole)
         )
         by_day = each.limits.daily().get(name, 0.0)
-        total += by_day * min(number, number_of_days(window.start, window.end))
+        days = number_of_days(window.start, window.end)
+        total += by_day * min(number, days)
         cap = each.limits.vector().get(name, 0.0)
         total += cap * number
         if id in failed and missed:
-            total += (ATTEMPTS + min(CATCH_UP, missed)) * cap + by_day + OVERHEAD.get(name, 0.0)
+            runs = ATTEMPTS * days + min(CATCH_UP, missed)
+            total += runs * cap + OVERHEAD.get(name, 0.0)
+            total += by_day * max(1, days - missed)
     return total
 
 
