@@ -70,7 +70,9 @@ class Found(NamedTuple):
     @property
     def beyond(self) -> timedelta | None:
         """The same after the grace of that slot."""
-        return self.after and self.outage.slot + self.after - self.outage.late
+        if self.after is None:
+            return None
+        return self.outage.slot + self.after - self.outage.late
 
 
 def main() -> None:

@@ -46,6 +46,9 @@ def test_each_outage_is_found_after_its_grace_and_a_sweep_and_nothing_else_is_to
     lasting = [each for each in single if each.end > each.late + pace.sweep]
     seen = found(lasting, verdict)
     assert [each for each in seen if each.beyond is None or each.beyond > pace.sweep] == []
+    # Of a task that is lost nothing is known before.
+    lost = [each.beyond for each in seen if each.outage.cause == "lost"]
+    assert [beyond for beyond in lost if beyond is not None and beyond < timedelta(0)] == []
     causes = [each.cause for each in lasting]
     assert min(map(causes.count, ("service", "hangs", "lost"))) >= 3
     # What no sweep can tell, since there is none, is told outside.

@@ -266,7 +266,7 @@ def test_a_fleet_that_is_well_costs_one_query_and_one_write(opener: Opener, numb
     assert (meter.reads, meter.writes, meter.calls) == (3, 1, 4)
 
 
-def test_each_that_is_late_is_read_twice_and_what_is_told_costs_a_write(opener: Opener) -> None:
+def test_each_that_is_late_costs_two_reads_and_what_is_told_a_write(opener: Opener) -> None:
     watch = Watch(opener())
     given = {f"c{n}": collector(level="unprotected") for n in range(20)}
     configure(watch.store, **given)
@@ -277,6 +277,7 @@ def test_each_that_is_late_is_read_twice_and_what_is_told_costs_a_write(opener: 
     watch.now += 11 * MINUTE
     with metered() as meter:
         assert watch.sweep().told == 5
+    # Each is looked at again before it is accused.
     assert (meter.reads, meter.writes) == (2 + 2 * 5, 2)
 
 
