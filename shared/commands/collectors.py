@@ -1,7 +1,7 @@
 """Collectors: what is configured, how each is, and what may be changed of it."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -224,8 +224,9 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
 
     def applied(config: Collectors) -> Collectors:
         nonlocal before
-        before = made = config
-        made = replace(made, collectors={}, tolerate=wanted.tolerate, quotas=wanted.quotas)
+        before = config
+        made = _with_no_other(config, wanted.collectors)
+        made = replace(made, tolerate=wanted.tolerate, quotas=wanted.quotas)
         for id, declared in wanted.collectors.items():
             held = config.collectors.get(id)
             kept = Collector(
@@ -253,6 +254,12 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
         removed=sorted(there.keys() - after.keys()),
         without_secret=sorted(id for id, collector in after.items() if collector.sealed is None),
     )
+
+
+def _with_no_other(config: Collectors, ids: Collection[str]) -> Collectors:
+    for id in config.collectors.keys() - ids:
+        config = without_collector(config, id)
+    return config
 
 
 def _enrol(node: Node, id: str, collector: Collector) -> None:
