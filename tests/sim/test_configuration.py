@@ -40,7 +40,9 @@ from shared.store.changing import change
 from shared.work.jobs import Job
 from tests.collecting.bench import Scripted
 
-EXAMPLES = int(os.environ.get("SIM_CONFIGURATIONS", "25"))
+EXAMPLES = int(os.environ.get("SIM_CONFIGURATIONS", "20"))
+AT_MOST = 100
+"""Examples until a fault is caught."""
 BEGINNING = datetime(2026, 10, 31, 20, tzinfo=UTC)
 """Eleven hours before a day that has 25."""
 
@@ -401,7 +403,7 @@ def test_a_fault_of_the_commands_is_caught(
 ) -> None:
     monkeypatch.setattr(name, faulty)
     with pytest.raises(AssertionError):
-        play(EXAMPLES)
+        play(AT_MOST)
 
 
 def test_a_question_that_writes_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,4 +417,4 @@ def test_a_question_that_writes_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(commands, "what_if", writes)
     with pytest.raises(AssertionError):
-        play(EXAMPLES)
+        play(AT_MOST)
