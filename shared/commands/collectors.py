@@ -1,7 +1,7 @@
 """Collectors: what is configured, how each is, and what may be changed of it."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -276,10 +276,9 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
 
     def applied(config: Collectors) -> Collectors:
         nonlocal before
-        before = made = config
+        before = config
         made = replace(
-            made,
-            collectors={},
+            _with_no_other(config, wanted.collectors),
             tolerate=wanted.tolerate,
             unlimited=_may_be_unlimited(node, wanted.unlimited),
             quotas=wanted.quotas,
@@ -311,6 +310,12 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
         removed=sorted(there.keys() - after.keys()),
         without_secret=sorted(id for id, collector in after.items() if collector.sealed is None),
     )
+
+
+def _with_no_other(config: Collectors, ids: Collection[str]) -> Collectors:
+    for id in config.collectors.keys() - ids:
+        config = without_collector(config, id)
+    return config
 
 
 def set_quotas(

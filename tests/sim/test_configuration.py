@@ -18,18 +18,20 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from shared.collecting import configuring
 from shared.collecting.slots import FAMILY
 from shared.commands import collectors as commands
 from shared.commands.answers import WhatIf
 from shared.commands.errors import Refused
 from shared.ha.changes import Hypothesis, what_if
-from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors, Declared
+from shared.ha.collectors import COLLECTORS, Caps, Collector, Collectors, Declared, Limits, larger
 from shared.ha.planner import Plan, check_change
 from shared.model.access import ACCESS, Access, Device
 from shared.node import Node, open_node
@@ -38,7 +40,9 @@ from shared.store.changing import change
 from shared.work.jobs import Job
 from tests.collecting.bench import Scripted
 
-EXAMPLES = int(os.environ.get("SIM_CONFIGURATIONS", "25"))
+EXAMPLES = int(os.environ.get("SIM_CONFIGURATIONS", "20"))
+AT_MOST = 100
+"""Examples until a fault is caught."""
 BEGINNING = datetime(2026, 10, 31, 20, tzinfo=UTC)
 """Eleven hours before a day that has 25."""
 
@@ -49,20 +53,26 @@ WRITES = st.sampled_from([5, 50, 100, 900])
 
 
 class Model(Struct, frozen=True):
-    """What an owner believes to have configured."""
+    """What an owner believes to have configured. measured: what a slot took, if it was more than it
+    may, as long as that is the same."""
 
     collectors: dict[str, Declared] = {}
     tolerate: int = 1
     quotas: dict[str, float] = {}
+    measured: dict[str, Limits] = {}
+
+    def with_fleet(self, fleet: Mapping[str, Declared]) -> "Model":
+        same = {
+            id for id, one in self.collectors.items() if id in fleet and fleet[id].caps == one.caps
+        }
+        measured = {id: caps for id, caps in self.measured.items() if id in same}
+        return replace(self, collectors=dict(fleet), measured=measured)
 
     def with_one(self, id: str, **more: Any) -> "Model":
-        return replace(
-            self, collectors={**self.collectors, id: replace(self.collectors[id], **more)}
-        )
+        return self.with_fleet({**self.collectors, id: replace(self.collectors[id], **more)})
 
     def without(self, id: str) -> "Model":
-        left = {name: one for name, one in self.collectors.items() if name != id}
-        return replace(self, collectors=left)
+        return self.with_fleet({name: one for name, one in self.collectors.items() if name != id})
 
     def file(self) -> str:
         lines = [f"tolerate = {self.tolerate}"]
@@ -73,6 +83,18 @@ class Model(Struct, frozen=True):
             lines += [f"paused = {str(one.paused).lower()}", f"[collectors.{id}.caps]"]
             lines += [f"writes = {one.caps.writes}", f"seconds = {one.caps.seconds}"]
         return "\n".join(lines)
+
+
+LITTLE = Limits(
+    reads=10,
+    writes=5,
+    seconds=5,
+    chunks=1,
+    megabytes=0.1,
+    object_writes=0,
+    object_reads=0,
+    object_megabytes=0,
+)
 
 
 def declared(schedule: str, level: str, writes: int) -> Declared:
@@ -134,10 +156,21 @@ class Configuration(RuleBasedStateMachine):
         }
         change(self.node.store, ACCESS, Access(), lambda held: replace(held, devices=phones))
 
+    @rule(id=NAMES, writes=st.sampled_from([200, 2_000]))
+    def a_slot_takes_more(self, id: str, writes: int) -> None:
+        held = self.model.collectors.get(id)
+        took = replace(LITTLE, writes=writes)
+        configuring.note_measured(self.node.store, id, took)
+        if held is not None:
+            before = larger(held.limits, self.model.measured.get(id, held.limits))
+            known = larger(before, took)
+            if known != before:
+                self.model = replace(self.model, measured={**self.model.measured, id: known})
+
     @rule(id=NAMES, schedule=SCHEDULES, level=LEVELS, writes=WRITES)
     def add(self, id: str, schedule: str, level: str, writes: int) -> None:
         one = declared(schedule, level, writes)
-        wanted = replace(self.model, collectors={**self.model.collectors, id: one})
+        wanted = self.model.with_fleet({**self.model.collectors, id: one})
         self.does(
             lambda: commands.add(self.node, self.services, id, one, None),
             None if id in self.model.collectors else wanted,
@@ -183,6 +216,16 @@ class Configuration(RuleBasedStateMachine):
             f"{id} removed",
         )
 
+    @precondition(lambda self: not self.plan(self.config).holds)
+    @rule(id=NAMES, level=LEVELS)
+    def relevel_where_it_does_not_hold(self, id: str, level: str) -> None:
+        self.relevel(id, level)
+
+    @precondition(lambda self: not self.plan(self.config).holds)
+    @rule(id=NAMES, writes=WRITES)
+    def recap_where_it_does_not_hold(self, id: str, writes: int) -> None:
+        self.recap(id, writes)
+
     @rule(number=st.integers(0, 3))
     def tolerate(self, number: int) -> None:
         self.applies(replace(self.model, tolerate=number), f"tolerate {number}")
@@ -194,7 +237,7 @@ class Configuration(RuleBasedStateMachine):
 
     @rule(fleet=st.dictionaries(NAMES, st.builds(declared, SCHEDULES, LEVELS, WRITES), max_size=4))
     def apply(self, fleet: dict[str, Declared]) -> None:
-        self.applies(replace(self.model, collectors=fleet))
+        self.applies(self.model.with_fleet(fleet))
 
     def changes(self, id: str, text: str, members: Mapping[str, Any]) -> None:
         known = id in self.model.collectors
@@ -258,6 +301,7 @@ class Configuration(RuleBasedStateMachine):
         }
         assert there == model.collectors
         assert (config.tolerate, config.quotas) == (model.tolerate, model.quotas)
+        assert config.measured == model.measured
         state = commands.plan_state(self.node)
         assert state.generation == config.generation
         assert (state.state == "overcommitted") == (not self.plan(config).holds)
@@ -283,7 +327,12 @@ class Configuration(RuleBasedStateMachine):
             id: Collector(**asdict(one), created=self.now) for id, one in model.collectors.items()
         }
         return self.plan(
-            Collectors(collectors=collectors, tolerate=model.tolerate, quotas=model.quotas)
+            Collectors(
+                collectors=collectors,
+                tolerate=model.tolerate,
+                quotas=model.quotas,
+                measured=model.measured,
+            )
         )
 
     def bytes(self) -> list[Any]:
@@ -366,7 +415,7 @@ def test_a_fault_of_the_commands_is_caught(
 ) -> None:
     monkeypatch.setattr(name, faulty)
     with pytest.raises(AssertionError):
-        play(EXAMPLES)
+        play(AT_MOST)
 
 
 def test_a_question_that_writes_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,4 +429,4 @@ def test_a_question_that_writes_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(commands, "what_if", writes)
     with pytest.raises(AssertionError):
-        play(EXAMPLES)
+        play(AT_MOST)

@@ -11,7 +11,7 @@ from tests.sim.fleet import Fleet
 from tests.sim.fleet_ports import POSITIONS
 from tests.sim.world import Faults
 
-SEEDS = int(os.environ.get("SIM_FLEETS", "40"))
+SEEDS = int(os.environ.get("SIM_FLEETS", "32"))
 ONE = os.environ.get("SIM_SEED")
 
 SOMETIMES = {
