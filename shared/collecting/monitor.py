@@ -139,7 +139,7 @@ class Monitor:
         if not jobs:
             return beats
         asked = self._asked()
-        for id in jobs.keys() - beats.keys():
+        for id in (id for id in jobs if id not in broken):
             try:
                 beats[id] = _beat(config, id, jobs[id], asked.get(id), now)
             except Damaged as error:
@@ -157,7 +157,7 @@ class Monitor:
             jobs, rest = {found.id: found.document for found in due}, set(watched.collectors)
         except Damaged:
             jobs, rest = {}, {*config.collectors, *watched.collectors}
-        for id in rest - jobs.keys():
+        for id in sorted(rest - jobs.keys()):
             try:
                 job = self.collecting.job(id)
             except Damaged as error:
@@ -333,14 +333,15 @@ def _beat(config: Collectors, id: str, job: Job, asked: Asked | None, now: datet
 
 
 def _due(config: Collectors, id: str, job: Job) -> datetime | None:
-    """Nobody who was held back is late before the first slot after that."""
+    """Nobody who was held back is late before the first slot after that; nor is one that is only
+    to be looked at, since a run of it ended without a word."""
     collector: Collector | None = config.collectors.get(id)
     held = config.held
+    if job.state == "done" and slots.stuck_in(job) is not None:
+        job = replace(job, due=slots.looked_after(config, slots.unstuck(job)))
     if job.due is None or held is None or collector is None or job.state == "failed":
         return job.due
     if held.level != "protected" and collector.level == "protected":
-        return job.due
-    if not held.since <= job.due:
         return job.due
     return max(job.due, slots.promised(collector, id, held.until))
 

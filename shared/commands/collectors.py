@@ -297,7 +297,7 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
     found = _apply(node, [applied], anew=True)
     after = found.collectors
     there = before.collectors
-    for id in there.keys() - after.keys():
+    for id in sorted(there.keys() - after.keys()):
         _retire(node, id)
     for id, collector in after.items():
         if id not in there:
@@ -313,7 +313,7 @@ def apply(node: Node, services: Services, text: str, name: str) -> Applied:
 
 
 def _with_no_other(config: Collectors, ids: Collection[str]) -> Collectors:
-    for id in config.collectors.keys() - ids:
+    for id in sorted(config.collectors.keys() - ids):
         config = without_collector(config, id)
     return config
 

@@ -362,7 +362,8 @@ class Fleet:
 
     def _was_held(self, id: str, due: datetime) -> bool:
         """Whether it had to wait when that slot came, or might have by a clock that is wrong."""
-        holds = [config for config in self.store.known.holds if id in config.collectors]
+        configured = [*self.store.known.holds, self.store.config]
+        holds = [config for config in configured if id in config.collectors]
         return any(config.is_held(id, due - timedelta(minutes=20)) for config in holds)
 
     def _is_settled(self) -> bool:
@@ -372,12 +373,13 @@ class Fleet:
         store, world = self.store, self.world
         known, violated = store.known, store.violated
         violated(invariants.i14_every_alert_is_told(known.made, known.told))
+        now = world.beginning + timedelta(seconds=world.now)
+        waiting = {id for id in store.config.collectors if store.config.is_held(id, now)}
         violated(
             invariants.t1_a_stuck_run_is_told_of(
-                known.stuck, known.made.values(), self._excused | known.passed_over
+                known.stuck, known.made.values(), self._excused | waiting
             )
         )
-        now = world.beginning + timedelta(seconds=world.now)
         healed = world.beginning + timedelta(seconds=world.faults_end + LATEST)
         for id, collector in store.config.collectors.items():
             held = store.documents.get(id)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from shared.collecting.slots import failing
+from shared.collecting.slots import failing, stuck_in
 from shared.ha.collectors import Collectors, Limits
 from shared.ha.outbox import Alert
 from shared.ha.watching import AWAY, Watched
@@ -114,6 +114,8 @@ class Sight(NamedTuple):
 
 
 def _is_silent(job: Job, now: datetime) -> bool:
+    if job.state == "done" and stuck_in(job) is not None:
+        return False  # it is only to be looked at
     overdue = job.due is not None and job.due <= now and not job.is_held(now)
     return overdue and job.state != "failed" and failing(job) is None
 

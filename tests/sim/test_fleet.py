@@ -33,7 +33,6 @@ SOMETIMES = {
     "a slot while a run goes on",
     "outcome stale",
     "caught up by a restart",
-    "a restart that came too late",
     "a slot begun while a run was stuck",
     "a slot by the clock while clocks change",
     "a sweep that could not look",
