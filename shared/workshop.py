@@ -123,7 +123,7 @@ def collecting_of(
         clock=node.clock,
         stopping=stopping,
     )
-    return Collecting(node.store, engine, node.configured, node.clock)
+    return Collecting(node.store, engine, node.configured, node.clock, node.configured.forget)
 
 
 def lone_monitor_of(node: Node, every: timedelta) -> Monitor:

@@ -57,6 +57,7 @@ _TITLES: Mapping[str, str] = {
     "suspended": "{} is not begun again today",
     "silence": "nothing is heard of most collectors",
     "heard": "collectors are heard of again",
+    "blind": "nobody could look after collectors",
     "unticked": "nobody begins collectors",
     "ticked": "collectors are begun again",
     "held": "collectors wait",

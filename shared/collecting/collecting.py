@@ -22,12 +22,14 @@ for a moment is back by then, and one that is away for longer is not beset."""
 
 @dataclass(slots=True)
 class Collecting:
-    """engine: of the kind that `kind` gives. config: what is configured, perhaps a little old."""
+    """engine: of the kind that `kind` gives. config: what is configured, perhaps a little old.
+    renew: has it read anew by whoever asks next."""
 
     store: Store
     engine: Engine
     config: Callable[[], Collectors]
     clock: Callable[[], datetime]
+    renew: Callable[[], None] = lambda: None
 
     def tick(self) -> list[str]:
         """The names of the tasks that are due now. Raises `StoreError` or `QueueError`."""
@@ -44,6 +46,8 @@ class Collecting:
     def begin(self, id: str, slot: datetime, again: int = 0) -> Outcome:
         """Runs the first chunk of a slot. again: the number of the restart, of one that failed.
         Raises `StoreError`: it shall be called again."""
+        if id not in self.config().collectors:
+            self.renew()  # it may just have been added
         return self.engine.begin(id, slots.beginning(self.config(), id, slot, again))
 
     def run(self, id: str, token: int) -> Outcome:

@@ -7,7 +7,7 @@ follows for collectors is written in one guarded step before anything is done.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -25,11 +25,14 @@ from shared.ha.schedules import BadSchedule
 from shared.ha.sparing import spare
 from shared.ha.watching import WATCHED, Asked, Beat, Watched, judge, with_alert
 from shared.queue.protocol import QueueError
-from shared.store.protocol import Conflict, Damaged, Store, Versioned
+from shared.store.protocol import Conflict, Damaged, Store, StoreError, Versioned
 from shared.work.jobs import UNFINISHED, Job
 
 PHONES_EACH = timedelta(minutes=30)
 """In the cloud finding what was heard of a phone last costs several reads."""
+BLIND_FOR = timedelta(minutes=30)
+"""Of an outage of the store or the queue that is told of, once it is over: while it lasts nothing
+can be told but by the sign of life that does not come."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +70,20 @@ class Monitor:
     reports: Reports
     spares: bool
     completed: Callable[[], None] = lambda: None
+    _blind: str | None = field(default=None, init=False)
 
     def sweep(self) -> Looked:
         """Raises `StoreError` or `QueueError` when it cannot look everywhere: then nobody is
-        accused of anything, and the next sweep looks again."""
+        accused of anything, and the next sweep looks again. Where that lasted, it tells of it."""
+        try:
+            looked = self._sweep()
+        except (StoreError, QueueError) as error:
+            self._blind = self._blind or str(error)
+            raise
+        self._blind = None
+        return looked
+
+    def _sweep(self) -> Looked:
         now = self.clock()
         watched, over = self._watched()
         try:
@@ -86,6 +99,7 @@ class Monitor:
         judged = judge(config, watched, beats, now, self.every)
         made = self._armed(config, account, judged.watched, now)
         made = self._quiet(_planned_for(config, account, made, now), now)
+        made = self._seeing_again(made, watched.swept, now)
         try:
             version = self.store.write(WATCHED, made, over=over)
         except Conflict:  # somebody else swept
@@ -252,6 +266,15 @@ class Monitor:
         for id, phone in phones.items():
             made = _told_of(made, id, watched.phones.get(id), phone, reports[id])
         return made
+
+    def _seeing_again(self, made: Watched, last: datetime | None, now: datetime) -> Watched:
+        if self._blind is None or last is None or now - last < BLIND_FOR:
+            return made
+        text = (
+            f"from {last:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC nobody could look after "
+            f"collectors: {self._blind}"
+        )
+        return with_alert(made, "blind", None, last, text)
 
     def _unstick(self, config: Collectors, beats: Mapping[str, Beat]) -> None:
         """That runs ended without a word was written down for the owner: their jobs forget it."""

@@ -21,6 +21,7 @@ TEXT_LIMIT = 1_000
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 
 Kind = Literal[
+    "blind",
     "unticked",
     "ticked",
     "late",

@@ -392,6 +392,34 @@ def test_while_the_store_is_away_nobody_is_accused(
     assert watch.post.kinds == []
 
 
+@pytest.mark.parametrize(("minutes", "told"), [(20, []), (60, ["None blind"])])
+def test_a_store_that_was_away_for_long_is_told_of_once_it_is_back(
+    watch: Watch, minutes: int, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    monitor = monitor_of(watch.node, watch.collecting, MINUTE, watch.post)
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.node.store, "due", away)
+        for _ in range(minutes):
+            watch.clock.forward(minutes=1)
+            with pytest.raises(StoreUnavailable):
+                monitor.sweep()
+    for _ in range(3):
+        watch.clock.forward(minutes=1)
+        watch.collecting.tick()
+        watch.work()
+        monitor.sweep()
+    assert watch.post.kinds == told
+    for alert in watch.post.alerts:
+        assert alert.at == START
+        assert alert.text == (
+            "from 2026-11-25 12:00 to 2026-11-25 13:01 UTC nobody could look after collectors: "
+            "the store is away"
+        )
+
+
 def test_an_alert_is_told_until_it_is_taken_and_in_the_step_that_made_it(watch: Watch) -> None:
     watch.post.takes = False
     watch.minutes(30, loses=True)

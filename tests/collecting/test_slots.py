@@ -1,5 +1,6 @@
 """Slots of collectors on a real store and queue, with a service that a test scripts."""
 
+import dataclasses
 import hashlib
 import random
 from collections.abc import Iterator
@@ -170,6 +171,14 @@ def test_what_is_asked_for_while_no_node_runs_is_done_by_the_next_within_an_hour
     store, now = bench.node.store, bench.clock()
     change(store, COLLECTORS, Collectors(), lambda config: replace(config, ticked=now))
     assert bench.tick(minutes=1) == []
+
+
+def test_one_that_was_just_added_runs_though_what_is_known_of_it_is_older(bench: Bench) -> None:
+    copies = [Collectors(), bench.collecting.config()]
+    old = dataclasses.replace(bench.collecting, config=lambda: copies[0], renew=copies.reverse)
+    bench.clock.forward(minutes=15)
+    assert old.begin("mail", bench.clock()) == "done"
+    assert old.begin("post", bench.clock()) == "gone"
 
 
 def test_paused_or_removed_its_slots_pass(bench: Bench) -> None:
