@@ -81,7 +81,7 @@ def limits_for(took: Spending, today: Spending) -> Limits:
     return Limits(
         reads=max(took.reads, 10),
         writes=max(took.writes, 5),
-        seconds=max(math.ceil(took.seconds), 5),
+        seconds=max(math.ceil(took.seconds), 1),
         chunks=max(took.chunks, 1),
         megabytes=max(took.sent / MIB, 0.001),
         object_writes=today.object_writes,

@@ -138,7 +138,7 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
 
     reads: Annotated[int, Meta(ge=10)] | None = None
     writes: Annotated[int, Meta(ge=5)] | None = None
-    seconds: Annotated[int, Meta(ge=5)] | None = None
+    seconds: Annotated[int, Meta(ge=1)] | None = None
     chunks: Annotated[int, Meta(ge=1)] | None = None
     megabytes: Annotated[float, Meta(gt=0)] | None = None
     object_writes: Natural | None = None

@@ -133,6 +133,21 @@ def test_some_fit_however_often_they_come(yurt: Yurt, schedule: str) -> None:
         assert added.exit_code == 0, added.output
 
 
+def test_twenty_small_ones_fit_each_quarter_of_an_hour(yurt: Yurt) -> None:
+    small = (
+        "writes=5",
+        "reads=20",
+        "seconds=2",
+        "megabytes=0.1",
+        "object_writes=2",
+        "object_reads=2",
+    )
+    caps = [word for cap in (*small, "object_megabytes=5") for word in ("--cap", cap)]
+    for number in range(20):
+        added = add(yurt, f"mail-{number}", "--schedule", "every 15m", *caps)
+        assert added.exit_code == 0, added.output
+
+
 def test_the_quotas_are_what_the_owner_says(yurt: Yurt) -> None:
     assert add(yurt, "mail").exit_code == 0
     free = "Planned with what the free tier gives; failures that must fit besides: 1.\n"
