@@ -32,8 +32,16 @@ START = datetime(2026, 11, 25, 20, tzinfo=UTC)
 """At noon in California: in the day after it the quotas begin anew."""
 MINUTE = timedelta(minutes=1)
 FLEET, SWEEP_EACH = 20, 10
-PROTECTED = 8
-"""So many of them fit into the quotas, by what they may take."""
+SMALL = Caps(
+    reads=20,
+    writes=5,
+    seconds=2,
+    megabytes=0.1,
+    object_writes=2,
+    object_reads=2,
+    object_megabytes=5,
+)
+"""With which so many fit into the quotas, all of them protected."""
 
 
 def main() -> None:
@@ -130,8 +138,7 @@ class _Watching:
                 service="nothing",
                 schedule="every 15m",
                 created=START,
-                level="protected" if n < PROTECTED else "best-effort",
-                caps=Caps(object_writes=0, seconds=5, writes=5, reads=20),
+                caps=SMALL,
             )
             for n in range(FLEET)
         }
