@@ -141,7 +141,7 @@ def _cause(line: Timeline, id: str, slot: datetime, late: datetime) -> str | Non
 
 def watched(line: Timeline, pace: Pace, *, leaps: bool = True) -> Verdict:
     fleet = Fleet(line, pace, watched=True, leaps=leaps).run()
-    kinds = ("suspended", "silence", "unticked")
+    kinds = ("suspended", "silence", "unticked", "blind")
     others = [(at, alert.collector) for at, alert in fleet.told if alert.kind in kinds]
     outside = sign_of_life(fleet.missed, pace.sweep, SIGN_GRACE)
     return Verdict(yurt(fleet.told), others, len(fleet.told), outside)
