@@ -249,7 +249,8 @@ def run(node: Node, id: str) -> bool:
         config = changing.change(node.store, COLLECTORS, Collectors(), asked)
     except BadCollector as error:
         raise Refused(str(error)) from None
-    return config.ticked is not None and now - config.ticked < UNTICKED_AFTER
+    is_ticked = config.ticked is not None and now - config.ticked < UNTICKED_AFTER
+    return is_ticked or is_looked_after(node, watched_of(node), now)
 
 
 def _check_left(made: Plan, config: Collectors, id: str, now: datetime) -> None:

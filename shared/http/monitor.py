@@ -23,13 +23,11 @@ EVERY = timedelta(minutes=10)
 
 _log = logging.getLogger(__name__)
 
-MonitorOf = Callable[[Node, timedelta], Monitor]
 
-
-def monitor(node: Node, monitor_of: MonitorOf, request: Request) -> Response:
+def monitor(node: Node, looking: Callable[[], Monitor], request: Request) -> Response:
     """`POST /` sweeps; the answer says what came of it, and names the task if it was new.
 
-    monitor_of: what looks after the node's collectors, by how often it does.
+    looking: what looks after the node's collectors, each `EVERY`.
     """
     try:
         path = path_within(request, "monitor")
@@ -40,7 +38,7 @@ def monitor(node: Node, monitor_of: MonitorOf, request: Request) -> Response:
         # First: the other sweep does without this one.
         task = _sweep_task(node)
         added = [task.name] if node.queue.add(task) else []
-        return json_response({"looked": monitor_of(node, EVERY).sweep(), "added": added})
+        return json_response({"looked": looking().sweep(), "added": added})
     except Problem as problem:
         return problem.response()
     except (StoreError, QueueError) as error:

@@ -87,6 +87,14 @@ class Connection:
                 f"the certificate of {host} is not to be trusted ({error.verify_message}); see "
                 "that the host is written as in its certificate"
             ) from error
+        except OSError as error:
+            if error.errno is None:
+                raise  # it says what it is
+            why = error.strerror or type(error).__name__
+            raise ConnectionError(
+                f"{host} cannot be reached on port {port} ({why}); see that host and port are "
+                "right, and that the server runs"
+            ) from error
 
     def rest(self, within: float) -> None:
         """All that is asked from now on has to be answered within so many seconds."""

@@ -57,7 +57,7 @@ def told(node: Node) -> Any:
 
 def called(node: Node, path: str = "/", method: str = "POST") -> TestResponse:
     def app(request: Request) -> object:
-        return monitor(node, lone_monitor_of, request)
+        return monitor(node, lambda: lone_monitor_of(node, EVERY), request)
 
     return Client(Request.application(app)).open(path, method=method)  # type: ignore[arg-type]
 
