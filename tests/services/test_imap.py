@@ -454,7 +454,7 @@ def test_a_server_that_stops_may_come_back(tmp_path: Path) -> None:
         server.end()
         with pytest.raises(OSError, match="lost"):
             list(reading)
-        with pytest.raises(OSError, match="cannot be reached on port .*refused.*; see that"):
+        with pytest.raises(OSError, match=r"cannot be reached on port .*refused.*; see that"):
             steps(server, first.cursor)
         server.start()
         assert len(messages(steps(server, first.cursor))) == 4
