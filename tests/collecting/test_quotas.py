@@ -224,6 +224,8 @@ def test_one_whose_schedule_cannot_be_read_any_more_is_told_of_and_spoils_no_oth
     assert not looked[-1].armed
     (state,) = [s for s in collectors.collector_states(cloud.node) if s.collector == "photos"]
     assert (state.state, state.next) == ("failed", None)
+    with pytest.raises(Refused, match="there is no time zone"):  # without a plan nothing else is
+        collectors.pause(cloud.node, "mail", paused=True)
     collectors.change(
         cloud.node, {"scripted": cloud.service}, "photos", {"zone": "UTC"}, {}, {}, None
     )

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.collecting.books import Books
 from shared.collecting.collecting import Collecting, kind
@@ -133,6 +134,13 @@ class Fleet:
             if wanted is None
             else wanted
         )
+        # Where all come often, who does the work is away for an hour: nothing is heard of any.
+        self._is_brisk = self._is_drawn and wanted is None and random.random() < 0.25
+        if self._is_brisk:
+            self.wanted = {
+                id: replace(one, schedule="every 15m", caps=replace(one.caps, writes=10))
+                for id, one in self.wanted.items()
+            }
         for id in self.wanted:
             self.service.scripts[id] = Script.drawn(random, trouble) if faults is None else Script()
         self._excused = set[str]()
@@ -170,6 +178,10 @@ class Fleet:
         if random.random() < 0.4 and not self.at_home and midnight < 6 * 3600:
             lost = random.uniform(BEGUN, min(end, midnight))
             self.counters.lost = (lost, random.choice((17_500, 19_900)))
+        if self._is_brisk or random.random() < 0.2:
+            start = random.uniform(BEGUN, max(BEGUN, end - 3600))
+            self.queue.stalls.append((start, min(end, start + random.choice((1200, 3600)))))
+        self._run_beside_slots(end)
         for _ in range(random.choice((0, 2, 6, 12))):
             what = random.choice(COMMANDS)
             id = random.choice(list(self.wanted))
@@ -177,6 +189,20 @@ class Fleet:
                 random.uniform(BEGUN, end),
                 lambda what=what, id=id: world.start("owner", lambda: self._command(what, id)),  # type: ignore[misc]
             )
+
+    def _run_beside_slots(self, end: float) -> None:
+        """The owner is impatient when a slot comes, as if knowing."""
+        world, random = self.world, self._random
+        for id, collector in self.store.config.collectors.items():
+            if random.random() < 0.2:
+                after = world.beginning + timedelta(seconds=random.uniform(BEGUN, end))
+                slot = collector.slots.next(after, offset_of(id, collector.slots))
+                time = (slot - world.beginning).total_seconds() + random.uniform(-60, 60)
+                if time < end:
+                    world.at(
+                        time,
+                        lambda id=id: world.start("owner", lambda: self._command("run", id)),  # type: ignore[misc]
+                    )
 
     def _each(self, time: float, name: str, body: Callable[[], None], every: float) -> None:
         def again() -> None:
@@ -321,10 +347,23 @@ class Fleet:
                 case "level":
                     level = random.choice(LEVELS)
                     commands.change(node, services, id, {"level": level}, {}, {}, None)
+                case "run":
+                    commands.run(node, id)
+                    seen["a run beside a slot"] += self._has_slot(id)
                 case "ask":
                     commands.what_if(node, [f"tolerate {random.randrange(5)}"])
         except Refused as refused:
             seen["a refused change"] += "leave no plan" in str(refused)
+
+    def _has_slot(self, id: str) -> bool:
+        """Whether one of its own is at hand, too: its task waits, or comes within two minutes."""
+        now = self.world.beginning + timedelta(seconds=self.world.now)
+        collector = self.store.config.collectors.get(id)
+        if collector is None:
+            return False
+        offset = offset_of(id, collector.slots)
+        near = collector.slots.next(now, offset) - now < timedelta(minutes=2)
+        return near or now - collector.slots.last(now, offset) < timedelta(minutes=2)
 
     def _insist(self) -> None:
         """The owner's last word, once nobody sleeps over an earlier one: nothing stays paused."""

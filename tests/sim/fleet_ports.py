@@ -225,12 +225,13 @@ class FleetStore(SimStore):
 
 
 class FleetQueue(SimQueue):
-    """outages: in which it takes, says and calls nothing. delay: of a task by its name, in seconds,
-    besides what is drawn."""
+    """outages: in which it takes, says and calls nothing. stalls: in which it calls nothing, since
+    who does the work is away. delay: of a task by its name, in seconds, besides what is drawn."""
 
     def __init__(self, world: World, call: Callable[[Task], None], store: FleetStore) -> None:
         super().__init__(world, call)
         self.outages: list[tuple[float, float]] = []
+        self.stalls: list[tuple[float, float]] = []
         self.grace = 600.0
         self.delay: Callable[[str], float] = lambda name: 0.0
         self._store = store
@@ -252,13 +253,13 @@ class FleetQueue(SimQueue):
 
     def _reach(self) -> None:
         self.world.effect()
-        if self._until() is not None:
+        if self._until(self.outages) is not None:
             self.world.seen["the queue was silent"] += 1
             raise QueueUnavailable("an outage")
 
-    def _until(self) -> float | None:
+    def _until(self, spans: Sequence[tuple[float, float]]) -> float | None:
         now = self.world.now
-        return next((end for start, end in self.outages if start <= now < end), None)
+        return next((end for start, end in spans if start <= now < end), None)
 
     def _deliver(self, name: str) -> None:
         world, waiting = self.world, self._tasks[name]
@@ -273,7 +274,7 @@ class FleetQueue(SimQueue):
             super()._deliver(name)
 
     def _start(self, name: str) -> None:
-        end = self._until()
+        end = self._until([*self.outages, *self.stalls])
         if end is None:
             super()._start(name)
         else:

@@ -17,6 +17,7 @@ ONE = os.environ.get("SIM_SEED")
 SOMETIMES = {
     "armed",
     "a refused change",
+    "a run beside a slot",
     "alert: overcommitted",
     "alert: fits",
     "alert: held",
