@@ -121,9 +121,9 @@ class Client:
                     f"the certificate of {url} is not valid for it: {error}; "
                     "see that the URL is right, or have the server's certificate renewed"
                 ) from error
-            raise OSError(f"{url} cannot be asked just now: {error}") from error
+            raise _unreached(url, error) from error
         except requests.exceptions.RequestException as error:
-            raise OSError(f"{url} cannot be asked just now: {error}") from error
+            raise _unreached(url, error) from error
 
     def _redirected(self, url: str, place: str) -> str:
         found = joined(url, place)
@@ -226,3 +226,14 @@ def _no(url: str, status: int) -> str:
     if status in (404, 410):
         return f"there is nothing at {url} (status {status}); see that the `url` is right"
     return f"{url} does not do what is asked (status {status}); see that it is a DAV server"
+
+
+def _unreached(url: str, error: Exception) -> OSError:
+    """In the words of the system: those of the library are about its pools."""
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    why = getattr(cause, "strerror", None) or type(cause).__name__
+    return OSError(
+        f"{url} cannot be reached ({why}); see that the URL is right, and that the server runs"
+    )
