@@ -10,6 +10,7 @@ from shared.collecting.collecting import Collecting, kind
 from shared.collecting.configuring import note_measured
 from shared.collecting.monitor import Monitor, Tell
 from shared.collecting.pacing import Pacing
+from shared.collecting.periods import IN_CLOUD_EACH
 from shared.collecting.reports import paired, reports
 from shared.collecting.slots import WORK
 from shared.collecting.work import CollectWork
@@ -126,9 +127,10 @@ def collecting_of(
     return Collecting(node.store, engine, node.configured, node.clock, node.configured.forget)
 
 
-def lone_monitor_of(node: Node, every: timedelta) -> Monitor:
-    """The same, where only it runs: it lets others run slots, so it asks no services."""
-    return monitor_of(node, collecting_of(node, services={}), every, counters=node.counters)
+def lone_monitor_of(node: Node) -> Monitor:
+    """The one of the cloud: it lets others run slots, so it asks no services."""
+    collecting = collecting_of(node, services={})
+    return monitor_of(node, collecting, IN_CLOUD_EACH, counters=node.counters)
 
 
 class _Kept(NamedTuple):

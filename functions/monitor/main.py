@@ -6,7 +6,6 @@ import functions_framework
 from werkzeug.wrappers import Request, Response
 
 from shared.collecting.monitor import Monitor
-from shared.http.monitor import EVERY
 from shared.http.monitor import monitor as answer
 from shared.node import this_node
 from shared.workshop import lone_monitor_of
@@ -15,7 +14,7 @@ from shared.workshop import lone_monitor_of
 @cache
 def _looking() -> Monitor:
     """The same while this instance lives: it remembers what it could not look at."""
-    return lone_monitor_of(this_node(), EVERY)
+    return lone_monitor_of(this_node())
 
 
 @functions_framework.http

@@ -237,7 +237,9 @@ def remove(session: Session, name: str) -> None:
 
 @collectors.command(short_help="Say how much of each quota may be planned with.")
 @click.argument("quotas", nargs=-1, metavar="[NAME=AMOUNT]...")
-@click.option("--tolerate", type=click.IntRange(0), metavar="N", help="Failures that must fit.")
+@click.option(
+    "--tolerate", type=click.IntRange(0, 1000), metavar="N", help="Failures that must fit."
+)
 @click.option("--unlimited", is_flag=True, help="Plan with no quota: at home nothing is billed.")
 @click.option("--free", is_flag=True, help="Plan with what the free tier gives, again.")
 @json_option
@@ -254,7 +256,7 @@ def quotas(
     """Say what is planned with; without an argument, show it. Names and amounts: yurt plan.
 
     A node at home plans as if it was in the cloud, so that it could move there. Where it stays,
-    --unlimited lets its collectors take whatever there is: years of mail come in a night.
+    --unlimited lets its collectors take whatever there is.
 
     \b
     Examples:

@@ -208,7 +208,7 @@ def _looks(
     """What is to be found in the store, each by itself: one that fails hides no other."""
     from shared.commands import checks
     from shared.commands.alerts import alerts_state
-    from shared.commands.collectors import collector_states
+    from shared.commands.collectors import collector_states, config_of
     from shared.commands.devices import SILENT_AFTER, device_states
     from shared.commands.jobs import job_states
     from shared.commands.profile import show_profile
@@ -223,7 +223,8 @@ def _looks(
         return checks.rejects_check(len(page.records), page.cursor is not None)
 
     def alerts(node: "Node") -> "Check":
-        watched = len(collector_states(node)) + sum(state.paired for state in device_states(node))
+        phones = sum(state.paired for state in device_states(node))
+        watched = len(config_of(node).collectors) + phones
         return checks.alerts_check(alerts_state(node), watched)
 
     yield "master key", lambda node: checks.master_key_check(_master_key(settings, node))

@@ -19,6 +19,7 @@ from shared.ha.ledger import LEDGER, DayOf, Ledger, is_over, with_day, with_free
 from shared.ha.planner import Plan, Pool, plan, runners
 from shared.ha.schedules import BadSchedule
 from shared.ha.sparing import OTHERS
+from shared.store.changing import mendable
 from shared.store.protocol import Conflict, Damaged, Store
 from shared.work.jobs import FAMILY, Day, Job, every_job
 
@@ -47,7 +48,9 @@ class Books:
         """Asks the counters, writes the ledger, and plans. Raises `StoreError`."""
         if self.counters is None:
             return Account(_planned(config, pool_of(self.phones(), None, now), now), None)
-        before, over = self._read()
+        before, over = mendable(self.store, LEDGER, Ledger)
+        if before is None and over is not None:
+            _log.error("the ledger cannot be read, and is made anew")
         ledger = self._reconciled(self.counters, before, now)
         pool = pool_of(self.phones(), ledger, now)
         made = _planned(config, pool, now)
@@ -60,14 +63,6 @@ class Books:
             _log.info("somebody else made the ledger anew")
         names = {line.dimension for line in made.lines} if made is not None else set[str]()
         return Account(made, ledger.lack(sorted(names), now))
-
-    def _read(self) -> tuple[Ledger | None, str | None]:
-        try:
-            held = self.store.read(Ledger, LEDGER)
-        except Damaged as error:
-            _log.warning("%s; it is made anew", error)
-            return None, error.version
-        return (held.document, held.version) if held is not None else (None, None)
 
     def _reconciled(self, counters: Counters, before: Ledger | None, now: datetime) -> Ledger:
         readings = counters.read(free_tier(), now)

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from shared.ha.changes import Change, Hypothesis, what_if
 from shared.ha.collectors import COLLECTORS, BadCollector, Collectors, Limits, larger
 from shared.ha.planner import Pool
-from shared.store.protocol import Conflict, Damaged, Store
+from shared.store.changing import mendable
+from shared.store.protocol import Conflict, Store
 
 
 def apply(
@@ -47,14 +48,14 @@ def apply(
 
 
 def _held(store: Store, anew: bool, now: datetime) -> tuple[Collectors, str | None]:
-    try:
+    if not anew:
         held = store.read(Collectors, COLLECTORS)
-    except Damaged as error:
-        if not anew:
-            raise
+        return (held.document, held.version) if held is not None else (Collectors(), None)
+    config, over = mendable(store, COLLECTORS, Collectors)
+    if config is None and over is not None:
         # A number that none of those that cannot be read had: runs tell with which they were begun.
-        return Collectors(generation=int(now.timestamp())), error.version
-    return (held.document, held.version) if held is not None else (Collectors(), None)
+        return Collectors(generation=int(now.timestamp())), over
+    return config or Collectors(), over
 
 
 def _readable(made: Collectors) -> Collectors:

@@ -25,6 +25,7 @@ from shared.ha.schedules import BadSchedule
 from shared.ha.sparing import spare
 from shared.ha.watching import WATCHED, Asked, Beat, Watched, judge, with_alert
 from shared.queue.protocol import QueueError
+from shared.store.changing import mendable
 from shared.store.protocol import Conflict, Damaged, Store, StoreError, Versioned
 from shared.work.jobs import UNFINISHED, Job
 
@@ -85,7 +86,10 @@ class Monitor:
 
     def _sweep(self) -> Looked:
         now = self.clock()
-        watched, over = self._watched()
+        kept, over = mendable(self.store, WATCHED, Watched)
+        if kept is None and over is not None:
+            _log.error("what was known of collectors cannot be read, and is found out anew")
+        watched = kept if kept is not None else Watched()
         try:
             held = self.store.read(Collectors, COLLECTORS)
         except Damaged as error:
@@ -119,14 +123,6 @@ class Monitor:
         )
 
     # What there is
-
-    def _watched(self) -> tuple[Watched, str | None]:
-        try:
-            held = self.store.read(Watched, WATCHED)
-        except Damaged as error:
-            _log.error("%s; what was known of collectors is found out anew", error)
-            return Watched(), error.version
-        return (held.document, held.version) if held is not None else (Watched(), None)
 
     def _disarmed(self, watched: Watched, over: str | None, error: Damaged, now: datetime) -> None:
         """What is configured cannot be read: nothing is promised, and the owner is told once."""

@@ -95,9 +95,9 @@ class Watch(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """collectors: that are not up. silent: since when everything is. swept: when somebody looked
     last; back: when for the first time after being away. unticked: since when nobody ticks. day: of
-    the quotas; restarts: of each collector on it. outbox: alerts that were not told
-    yet; they are written with what they are about, so that none is lost or made twice. arming,
-    phones, looked_at_phones, held, holds: what was said of these last."""
+    the quotas; restarts: of each collector on it. outbox: alerts that were not told yet; they are
+    written with what they are about, so that none is lost or made twice. arming, phones,
+    looked_at_phones, held, holds: what was said of these last."""
 
     SHAPE: ClassVar[int] = 1
     MENDED: ClassVar[str] = "a node that runs makes it anew within minutes"

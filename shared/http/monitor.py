@@ -11,15 +11,13 @@ from datetime import timedelta
 from werkzeug.wrappers import Request, Response
 
 from shared.collecting.monitor import Monitor
+from shared.collecting.periods import IN_CLOUD_EACH
 from shared.http.errors import Problem, unavailable
-from shared.http.responses import json_response, path_within
+from shared.http.responses import check_posted, json_response
 from shared.model.time import to_micros
 from shared.node import Node
 from shared.queue.protocol import QueueError, Task
 from shared.store.protocol import StoreError
-
-EVERY = timedelta(minutes=10)
-"""As its function.toml says."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,14 +25,10 @@ _log = logging.getLogger(__name__)
 def monitor(node: Node, looking: Callable[[], Monitor], request: Request) -> Response:
     """`POST /` sweeps; the answer says what came of it, and names the task if it was new.
 
-    looking: what looks after the node's collectors, each `EVERY`.
+    looking: what looks after the node's collectors, each ten minutes.
     """
     try:
-        path = path_within(request, "monitor")
-        if request.method != "POST":
-            raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
-        if path != "/":
-            raise Problem(404, f"there is nothing at {path}; there is /")
+        check_posted(request, "monitor")
         # First: the other sweep does without this one.
         task = _sweep_task(node)
         added = [task.name] if node.queue.add(task) else []
@@ -47,6 +41,6 @@ def monitor(node: Node, looking: Callable[[], Monitor], request: Request) -> Res
 
 
 def _sweep_task(node: Node) -> Task:
-    now, every = to_micros(node.clock()), EVERY // timedelta(microseconds=1)
+    now, every = to_micros(node.clock()), IN_CLOUD_EACH // timedelta(microseconds=1)
     slot = now - now % every
     return Task(f"sweep-{slot}", "work", {"sweep": slot})

@@ -38,6 +38,15 @@ def read_body(request: Request, limit: int) -> tuple[bytes, bool]:
     return body[:limit], len(body) > limit
 
 
+def check_posted(request: Request, function: str) -> None:
+    """`Problem` for anything but a `POST` to the function itself."""
+    path = path_within(request, function)
+    if request.method != "POST":
+        raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
+    if path != "/":
+        raise Problem(404, f"there is nothing at {path}; there is /")
+
+
 def path_within(request: Request, function: str) -> str:
     """The path below the function's own name, with single slashes and none at its end.
 

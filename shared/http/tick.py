@@ -9,7 +9,7 @@ from werkzeug.wrappers import Request, Response
 
 from shared.collecting import slots
 from shared.http.errors import Problem, unavailable
-from shared.http.responses import json_response, path_within
+from shared.http.responses import check_posted, json_response
 from shared.node import Node
 from shared.queue.protocol import QueueError
 from shared.store.protocol import StoreError
@@ -20,11 +20,7 @@ _log = logging.getLogger(__name__)
 def tick(node: Node, request: Request) -> Response:
     """`POST /` adds what is due; the answer names the tasks that were new."""
     try:
-        path = path_within(request, "tick")
-        if request.method != "POST":
-            raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
-        if path != "/":
-            raise Problem(404, f"there is nothing at {path}; there is /")
+        check_posted(request, "tick")
         added = slots.tick(node.store, node.slots_queue, node.configured(), node.clock())
         return json_response({"added": added})
     except Problem as problem:

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 from shared.blobs.protocol import BlobsError
 from shared.collecting.collecting import Collecting
 from shared.http.errors import Problem, unavailable
-from shared.http.responses import json_response, path_within, read_body
+from shared.http.responses import check_posted, json_response, read_body
 from shared.model.time import from_micros
 from shared.node import Node
 from shared.queue.protocol import BODY_LIMIT, QueueError
@@ -62,11 +62,7 @@ def work(
 
 
 def _done(node: Node, engine_of: EngineOf, collecting_of: CollectingOf, request: Request) -> object:
-    path = path_within(request, "work")
-    if request.method != "POST":
-        raise Problem(405, "only POST is answered here", headers={"Allow": "POST"})
-    if path != "/":
-        raise Problem(404, f"there is nothing at {path}; there is /")
+    check_posted(request, "work")
     body, truncated = read_body(request, BODY_LIMIT)
     try:
         call = msgspec.json.decode(b"" if truncated else body, type=Call)

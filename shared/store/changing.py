@@ -11,6 +11,16 @@ def current(store: Store, name: str, default: D) -> D:
     return held.document if held else default
 
 
+def mendable(store: Store, name: str, type: type[D]) -> tuple[D | None, str | None]:
+    """The document and its version, if there is one; of one that is damaged the version alone, for
+    whoever makes it anew and writes over it."""
+    try:
+        held = store.read(type, name)
+    except Damaged as error:
+        return None, error.version
+    return (held.document, held.version) if held is not None else (None, None)
+
+
 def change(
     store: Store, name: str, default: D, decide: Callable[[D], D], *, anew: bool = False
 ) -> D:
@@ -21,15 +31,13 @@ def change(
     there being none, and is written over.
     """
     while True:
-        try:
+        if anew:
+            document, over = mendable(store, name, type(default))
+        else:
             held = store.read(type(default), name)
-            over = held.version if held else None
-        except Damaged as error:
-            if not anew:
-                raise
-            held, over = None, error.version
-        decided = decide(held.document if held else default)
-        if held is not None and decided == held.document:
+            document, over = (held.document, held.version) if held else (None, None)
+        decided = decide(document if document is not None else default)
+        if document is not None and decided == document:
             return decided
         try:
             store.write(name, decided, over=over)

@@ -80,10 +80,9 @@ class Kind:
     pause: before the next try, after so many. caps: what one job may take in all, from its
     beginning; it ends there, and the next goes on. Only a single part that takes more by itself is
     taken in spite of that, or nothing after it would ever be. alone: whether that may be now, by
-    what it takes. until: when it is given up, whatever
-    it does. rests: when somebody has to look after a job, also one that has ended; None where what
-    it had in hand is to be cleared up, and then never. ended: is told of one that is done, or given
-    up.
+    what it takes. until: when it is given up, whatever it does. rests: when somebody has to look
+    after a job, also one that has ended; None where what it had in hand is to be cleared up, and
+    then never. ended: is told of one that is done, or given up.
     """
 
     family: str = FAMILY

@@ -58,7 +58,7 @@ from infra.emulators import (
 from shared.blobs.gcs import GcsObjects
 from shared.http.ingest import ingest
 from shared.http.media import FINALIZED, media
-from shared.http.monitor import EVERY, monitor
+from shared.http.monitor import monitor
 from shared.http.query import query
 from shared.http.tick import tick
 from shared.http.upload import upload
@@ -231,7 +231,7 @@ class _Measured:
 
     def _sweep(self, tally: _Tally) -> None:
         def swept(node: Node, request: HttpRequest) -> Response:
-            return monitor(node, lambda: lone_monitor_of(node, EVERY), request)
+            return monitor(node, lambda: lone_monitor_of(node), request)
 
         self._answered(tally, swept, "POST", "/", token=None)
         self._worked_off(tally)

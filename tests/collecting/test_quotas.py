@@ -1,6 +1,5 @@
 """What the sweep makes of the quotas: the ledger, arming, and who has to wait."""
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -191,9 +190,7 @@ def test_one_whose_document_is_damaged_is_told_of_and_spoils_no_other(
             data = data.replace('"slot"', '"slat"')
         database.execute("UPDATE control SET data = ?, due = 1 WHERE id = 'photos'", (data,))
         database.commit()
-    with contextlib.suppress(Damaged):
-        cloud.minutes(2)
-    cloud.minutes(1, ticks=False, works=False)
+    cloud.minutes(3, works=False)
     cloud.enrol("other", caps=Caps(writes=20))
     (alert,) = [alert for alert in cloud.post.alerts if alert.collector == "photos"]
     assert alert.kind == "failed"

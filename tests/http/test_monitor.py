@@ -11,9 +11,10 @@ from werkzeug.test import Client, TestResponse
 from werkzeug.wrappers import Request
 
 from infra.staging import ROOT
+from shared.collecting.periods import IN_CLOUD_EACH
 from shared.collecting.slots import enrolled, slot_task
 from shared.ha.collectors import COLLECTORS, Collector, Collectors
-from shared.http.monitor import EVERY, monitor
+from shared.http.monitor import monitor
 from shared.node import Node, open_node
 from shared.queue.protocol import QueueUnavailable, Workable
 from shared.settings import Settings
@@ -57,7 +58,7 @@ def told(node: Node) -> Any:
 
 def called(node: Node, path: str = "/", method: str = "POST") -> TestResponse:
     def app(request: Request) -> object:
-        return monitor(node, lambda: lone_monitor_of(node, EVERY), request)
+        return monitor(node, lambda: lone_monitor_of(node), request)
 
     return Client(Request.application(app)).open(path, method=method)  # type: ignore[arg-type]
 
@@ -89,7 +90,7 @@ def test_what_came_of_collectors_is_answered(
 ) -> None:
     mail = Collector(service="imap", schedule="2 12 * * *", created=NOW)
     node.store.write(
-        COLLECTORS, Collectors(collectors={"mail": mail}, ticked=NOW + EVERY), over=None
+        COLLECTORS, Collectors(collectors={"mail": mail}, ticked=NOW + IN_CLOUD_EACH), over=None
     )
     job = enrolled("mail", mail, None, NOW)
     node.store.commit("collector", "mail", None, lambda _: job)
@@ -103,7 +104,7 @@ def test_what_came_of_collectors_is_answered(
     queue.done(lost)
     looked = []
     for _ in range(2):
-        clock.now += EVERY
+        clock.now += IN_CLOUD_EACH
         looked.append(told(node)["looked"])
     late = {**well, "late": ["mail"], "restarted": ["mail"], "told": 1}
     assert looked == [well, late]
@@ -146,4 +147,4 @@ def test_while_the_queue_is_away_it_shall_be_called_again(
 def test_it_is_called_as_often_as_it_says() -> None:
     declared = tomllib.loads((ROOT / "functions/monitor/function.toml").read_text())
     assert [job["cron"] for job in declared["schedule"]] == ["*/10 * * * *"]
-    assert EVERY.total_seconds() == 600
+    assert IN_CLOUD_EACH.total_seconds() == 600

@@ -180,7 +180,8 @@ def test_the_quotas_are_what_the_owner_says(yurt: Yurt) -> None:
         (("firestore.writes=x",), "is no number"),
         (("firestore.writes",), "NAME=VALUE"),
         (("--unlimited", "--free"), "--unlimited goes with no amount"),
-        (("--tolerate", "-1"), "x>=0"),
+        (("--tolerate", "-1"), "0<=x<=1000"),
+        (("--tolerate", "1001"), "0<=x<=1000"),
     ],
 )
 def test_quotas_that_cannot_be_are_refused(
